@@ -1,0 +1,1 @@
+"""BlendMask: the network, its checkpoints and prediction."""

@@ -1,0 +1,109 @@
+"""Categories: the data set's own ids and names, and how the network's classes map to them.
+
+The network counts classes contiguously from 0. On the wire and in files only the data set's
+own ids appear (COCO: 1 to 90 with gaps for things, 92 to 200 for stuff). A semantic head has
+one label more than there is stuff: its label 0 means "some thing".
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Category:
+    """One category of a data set: its id there and its name."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Categories:
+    """A data set's categories. `things[c]` is the network's class c, `stuff[s - 1]` its label s."""
+
+    name: str
+    things: tuple[Category, ...]
+    stuff: tuple[Category, ...] = ()
+
+    def __post_init__(self) -> None:
+        ids = [category.id for category in (*self.things, *self.stuff)]
+        repeated = sorted({i for i in ids if ids.count(i) > 1})
+        if repeated:
+            raise ValueError(f"category ids must be unique; given twice: {repeated}")
+
+    def find(self, wanted: str | int) -> Category:
+        """Return the category with that name (any case) or id (a number, or digits).
+
+        Raises:
+            ValueError: there is none; the message lists near matches.
+        """
+        text = str(wanted).strip()
+        everything = (*self.things, *self.stuff)
+        for category in everything:
+            if category.name.lower() == text.lower() or str(category.id) == text:
+                return category
+        names = {category.name.lower(): category.name for category in everything}
+        near = difflib.get_close_matches(text.lower(), names, n=3)
+        hint = f"near matches: {', '.join(names[n] for n in near)}" if near else "see /models"
+        raise ValueError(f"unknown class {text!r}; {hint}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON-ready dictionaries; `from_dict` reads them back."""
+        return {
+            "name": self.name,
+            "things": [{"id": c.id, "name": c.name} for c in self.things],
+            "stuff": [{"id": c.id, "name": c.name} for c in self.stuff],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Categories:
+        """Build from `to_dict`'s output; ValueError names what is wrong."""
+        try:
+            return cls(
+                name=str(data["name"]),
+                things=_parse(data["things"]),
+                stuff=_parse(data.get("stuff", ())),
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"categories need a name and things with id and name: {error}") from None
+
+    @classmethod
+    def from_coco(cls, path: Path) -> Categories:
+        """Read the categories of a COCO-style JSON file, in the order of their ids.
+
+        Categories with `isthing` 0 are stuff; without that member all are things.
+
+        Raises:
+            ValueError: the file is not such a JSON file.
+        """
+        try:
+            rows = json.loads(path.read_bytes())["categories"]
+            ordered = sorted(rows, key=lambda row: int(row["id"]))
+            return cls(
+                name=path.stem,
+                things=_parse(row for row in ordered if row.get("isthing", 1)),
+                stuff=_parse(row for row in ordered if not row.get("isthing", 1)),
+            )
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: no readable COCO categories in it ({error})") from None
+
+    @classmethod
+    def numbered(cls, num_things: int, num_stuff: int = 0) -> Categories:
+        """Return stand-ins ("class 1", "stuff 1", …) for a data set that nobody described."""
+        return cls(
+            name="numbered",
+            things=tuple(Category(id=i + 1, name=f"class {i + 1}") for i in range(num_things)),
+            stuff=tuple(
+                Category(id=num_things + i + 1, name=f"stuff {i + 1}") for i in range(num_stuff)
+            ),
+        )
+
+
+def _parse(rows: Iterable[Mapping[str, Any]]) -> tuple[Category, ...]:
+    return tuple(Category(id=int(row["id"]), name=str(row["name"])) for row in rows)
