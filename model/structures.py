@@ -94,8 +94,8 @@ class Instances:
 
     boxes_xyxy: (R, 4) float32, clipped to the picture. scores: (R,) float32.
     classes: (R,) int64, contiguous from 0 (`Categories.things` has ids and names).
-    masks: R run lengths of the whole picture, or None where masks were not asked for.
-    areas: (R,) int64, pixels in each mask; without masks, the box's area rounded.
+    masks: R run lengths of the whole picture. areas: (R,) int64, the pixels in each mask.
+    Both are None where masks were not asked for.
     """
 
     height: int
@@ -103,8 +103,8 @@ class Instances:
     boxes_xyxy: np.ndarray
     scores: np.ndarray
     classes: np.ndarray
-    areas: np.ndarray
     masks: list[RLE] | None
+    areas: np.ndarray | None
 
     def __len__(self) -> int:
         return len(self.scores)
