@@ -71,7 +71,9 @@ class Categories:
                 stuff=_parse(data.get("stuff", ())),
             )
         except (KeyError, TypeError) as error:
-            raise ValueError(f"categories need a name and things with id and name: {error}") from None
+            raise ValueError(
+                f"categories need a name and things with id and name: {error}"
+            ) from None
 
     @classmethod
     def from_coco(cls, path: Path) -> Categories:
