@@ -37,6 +37,10 @@ class Categories:
         if repeated:
             raise ValueError(f"category ids must be unique; given twice: {repeated}")
 
+    def of(self, label: int, is_thing: bool) -> Category:
+        """Return the category of a thing's class (from 0) or of a semantic label (stuff from 1)."""
+        return self.things[label] if is_thing else self.stuff[label - 1]
+
     def find(self, wanted: str | int) -> Category:
         """Return the category with that name (any case) or id (a number, or digits).
 
