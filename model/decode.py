@@ -1,0 +1,154 @@
+"""Encoded pictures to pixels: JPEG (MPO too), PNG, WebP, BMP and TIFF, by what the bytes say."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from model.image_header import (
+    ImageError,
+    ImageHeader,
+    ImageTooLargeError,
+    UnsupportedImageError,
+    exif_orientation,
+    read_header,
+)
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+__all__ = [
+    "ImageError",
+    "ImageHeader",
+    "ImageTooLargeError",
+    "UnsupportedImageError",
+    "decode_image",
+    "read_header",
+]
+
+# Where Pillow sees a decompression bomb (twice its MAX_IMAGE_PIXELS). The file classes are used
+# directly, not through Image.open, which would only warn of half of that, for the whole process.
+_BOMB_PIXELS = 178_956_970
+
+_TAG_BITS_PER_SAMPLE = 258
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class _JpegFile(JpegImageFile):
+    """A JPEG whose resolution nobody asks for: broken EXIF cannot disturb the opening."""
+
+    def _read_dpi_from_exif(self) -> None:
+        pass
+
+
+_FILE_CLASSES: dict[str, type[ImageFile]] = {
+    "JPEG": _JpegFile,
+    "PNG": PngImageFile,
+    "WebP": WebPImageFile,
+    "BMP": BmpImageFile,
+    "TIFF": TiffImageFile,
+}
+
+
+def decode_image(
+    data: bytes, *, max_pixels: int | None = None, max_side: int | None = None
+) -> np.ndarray:
+    """Return the upright picture: RGB uint8 (H, W, 3), C-contiguous, writable.
+
+    EXIF orientation is applied. Of an animation or of many pages, the first. Alpha is dropped,
+    not blended (as the original does it); 16-bit grey becomes round(value / 257).
+
+    Args:
+        data: the encoded bytes.
+        max_pixels, max_side: limits, judged from the header before anything is decoded.
+    Raises:
+        ImageTooLargeError: the header gives more than a limit.
+        UnsupportedImageError: another format, or samples that are not 1 to 16 bit integers.
+        ImageError: not a picture, truncated, or damaged.
+    """
+    header = read_header(data)
+    _check_size(header, max_pixels, max_side)
+    try:
+        with _FILE_CLASSES[header.format](io.BytesIO(data)) as image:
+            if sorted(image.size) != sorted((header.width, header.height)):
+                raise ImageError(f"the {header.format} picture gives two different sizes")
+            image.load()
+            return _upright_rgb(image, header.format)
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageTooLargeError(
+            f"the {header.format} picture unpacks to too many pixels"
+        ) from None
+    except NotImplementedError:
+        raise UnsupportedImageError(f"this kind of {header.format} is not decoded here") from None
+    except MemoryError:
+        raise
+    except Exception:  # the parsers meet hostile bytes: whatever they raise, the bytes are bad
+        raise ImageError(
+            f"the {header.format} picture is truncated or damaged: its pixels cannot be read"
+        ) from None
+
+
+def _check_size(header: ImageHeader, max_pixels: int | None, max_side: int | None) -> None:
+    height, width = header.height, header.width
+    if max_side is not None and max(height, width) > max_side:
+        raise ImageTooLargeError(
+            f"the picture is {width}×{height} pixels; a side may have at most {max_side}"
+        )
+    limit = _BOMB_PIXELS if max_pixels is None else min(max_pixels, _BOMB_PIXELS)
+    if height * width > limit:
+        raise ImageTooLargeError(
+            f"the picture is {width}×{height}, {height * width} pixels; at most {limit} are allowed"
+        )
+
+
+def _upright_rgb(image: ImageFile, name: str) -> np.ndarray:
+    # Pillow itself turns a TIFF upright, from the tag in its directory.
+    exif = image.info.get("exif") if name != "TIFF" else None
+    orientation = exif_orientation(exif) if isinstance(exif, bytes) else 1
+    bits = image.tag_v2.get(_TAG_BITS_PER_SAMPLE) if isinstance(image, TiffImageFile) else None
+    rgb = _rgb(image, name, 12 if bits == (12,) else 16)
+    if orientation in _UPRIGHT:
+        rgb = rgb.transpose(_UPRIGHT[orientation])
+    return np.array(rgb)
+
+
+def _rgb(image: Image.Image, name: str, deep_bits: int) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith("I;16") or (image.mode == "I" and name == "PNG"):
+        return _from_deep_grey(image, deep_bits)
+    if image.mode in ("I", "F", "LAB"):
+        raise _unsupported_samples(name)
+    image.info.pop("transparency", None)  # dropped like alpha; Pillow would warn of it
+    return image.convert("RGB")
+
+
+def _unsupported_samples(name: str) -> UnsupportedImageError:
+    return UnsupportedImageError(
+        f"a {name} of such samples (float, signed, 32-bit or CIELAB) is not decoded here; "
+        "send grey or RGB of 8 or 16 bits"
+    )
+
+
+def _from_deep_grey(image: Image.Image, bits: int) -> Image.Image:
+    full = 2**bits - 1
+    grey = (np.asarray(image).astype(np.uint32) * 255 + full // 2) // full
+    return Image.fromarray(np.minimum(grey, 255).astype(np.uint8)).convert("RGB")

@@ -1,0 +1,211 @@
+"""What a picture's first bytes tell: its format and size, without a decoder.
+
+The front end judges every upload by this, so the work is bounded whatever the bytes say, and
+nothing here allocates by a number that a stranger wrote.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+# A real JPEG has below 300 segments before its frame header (255 are one big colour profile).
+_MAX_JPEG_SEGMENTS = 4096
+
+_MAGIC = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"BM", "BMP"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+)
+_FOREIGN_MAGIC = (
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"%PDF", "PDF"),
+    (b"8BPS", "Photoshop"),
+    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\x00\x00\x01\x00", "ICO"),
+    (b"II+\x00", "BigTIFF"),
+    (b"MM\x00+", "BigTIFF"),
+    (b"DDS ", "DDS"),
+    (b"\x76\x2f\x31\x01", "OpenEXR"),
+    (b"qoif", "QOI"),
+    (b"\x1aE\xdf\xa3", "WebM or Matroska video"),
+    (b"PK\x03\x04", "ZIP"),
+    (b"\x1f\x8b", "gzip"),
+)
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+
+_TAG_WIDTH, _TAG_HEIGHT, _TAG_ORIENTATION = 256, 257, 274
+
+
+class ImageError(ValueError):
+    """The bytes are not a picture that can be read: no picture at all, truncated or damaged."""
+
+
+class UnsupportedImageError(ImageError):
+    """The bytes are a picture or document in a form that is not decoded here."""
+
+
+class ImageTooLargeError(ImageError):
+    """The picture has more pixels than the caller allows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageHeader:
+    """A picture's format (JPEG, PNG, WebP, BMP, TIFF) and its size as stored, in pixels.
+
+    The upright picture is the transposed one where EXIF orientation is 5 to 8.
+    """
+
+    format: str
+    height: int
+    width: int
+
+
+def read_header(data: bytes) -> ImageHeader:
+    """Return format and stored size from the first bytes; no pixel is decoded.
+
+    Raises:
+        UnsupportedImageError: another format, which the message names.
+        ImageError: not a picture, or one that ends inside its header.
+    """
+    name = _format_of(data)
+    reader = {"JPEG": _jpeg, "PNG": _png, "WebP": _webp, "BMP": _bmp, "TIFF": _tiff}[name]
+    try:
+        height, width = reader(data)
+    except (struct.error, IndexError):
+        raise ImageError(f"the {name} picture is truncated inside its header") from None
+    if height < 1 or width < 1:
+        raise ImageError(f"the {name} header gives a size of {width}×{height}, which has no pixels")
+    return ImageHeader(format=name, height=height, width=width)
+
+
+def exif_orientation(exif: bytes) -> int:
+    """Return the orientation, 1 to 8, that an EXIF block gives; 1 where it is broken or silent.
+
+    Args:
+        exif: a TIFF structure, with or without the leading "Exif" marker of JPEG.
+    """
+    try:
+        value = _directory(exif.removeprefix(b"Exif\0\0")).get(_TAG_ORIENTATION, 1)
+    except (struct.error, ImageError):
+        return 1
+    return value if 1 <= value <= 8 else 1
+
+
+def _format_of(data: bytes) -> str:
+    if not data:
+        raise ImageError("the picture is empty: 0 bytes")
+    for magic, name in _MAGIC:
+        if data.startswith(magic):
+            return name
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WebP"
+    foreign = _foreign_format(data)
+    if foreign:
+        raise UnsupportedImageError(
+            f"this seems to be {foreign}; send JPEG, PNG, WebP, BMP or TIFF"
+        )
+    raise ImageError("the bytes are no picture that we know; send JPEG, PNG, WebP, BMP or TIFF")
+
+
+def _foreign_format(data: bytes) -> str | None:
+    for magic, name in _FOREIGN_MAGIC:
+        if data.startswith(magic):
+            return name
+    if data[4:8] == b"ftyp":
+        brand = data[8:12]
+        if brand in _HEIF_BRANDS:
+            return "HEIC"
+        return "AVIF" if brand in (b"avif", b"avis") else "MP4 video"
+    start = data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<svg", b"<?xml")):
+        return "SVG or XML"
+    return "HTML" if start.startswith((b"<!doctype html", b"<html")) else None
+
+
+def _jpeg(data: bytes) -> tuple[int, int]:
+    position = 2
+    for _ in range(_MAX_JPEG_SEGMENTS):
+        position = data.find(b"\xff", position)  # other bytes between segments are skipped
+        if position < 0:
+            raise IndexError
+        while data[position] == 0xFF:
+            position += 1
+        marker = data[position]
+        position += 1
+        if marker in (0x00, 0x01, 0xD8) or 0xD0 <= marker <= 0xD7:
+            continue  # these have no body
+        if marker in (0xD9, 0xDA):
+            raise ImageError("the JPEG picture has no frame header before its data")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            _, bits, height, width = struct.unpack_from(">HBHH", data, position)
+            if bits != 8 or marker not in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA):
+                raise UnsupportedImageError(
+                    f"a JPEG of {bits} bits and frame type {marker - 0xC0} is not decoded here; "
+                    "send baseline or progressive JPEG of 8 bits"
+                )
+            return height, width
+        position += struct.unpack_from(">H", data, position)[0]
+    raise ImageError(f"the JPEG picture has no frame header in {_MAX_JPEG_SEGMENTS} segments")
+
+
+def _png(data: bytes) -> tuple[int, int]:
+    _, kind, width, height = struct.unpack_from(">I4sII", data, 8)
+    if kind != b"IHDR":
+        raise ImageError("the PNG picture does not begin with its header chunk")
+    return height, width
+
+
+def _webp(data: bytes) -> tuple[int, int]:
+    kind = data[12:16]
+    if kind == b"VP8X":
+        low_width, high_width, low_height, high_height = struct.unpack_from("<HBHB", data, 24)
+        return 1 + low_height + (high_height << 16), 1 + low_width + (high_width << 16)
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return ((bits >> 14) & 0x3FFF) + 1, (bits & 0x3FFF) + 1
+    width, height = struct.unpack_from("<HH", data, 26)
+    if kind != b"VP8 ":
+        raise ImageError("the WebP picture does not begin with a picture chunk")
+    return height & 0x3FFF, width & 0x3FFF
+
+
+def _bmp(data: bytes) -> tuple[int, int]:
+    (header_bytes,) = struct.unpack_from("<I", data, 14)
+    if header_bytes == 12:
+        width, height = struct.unpack_from("<HH", data, 18)
+        return height, width
+    if header_bytes not in (16, 40, 52, 56, 64, 108, 124):
+        raise ImageError(f"no BMP picture has a header of {header_bytes} bytes")
+    width, height = struct.unpack_from("<ii", data, 18)
+    return abs(height), width  # a negative height means rows from top to bottom
+
+
+def _tiff(data: bytes) -> tuple[int, int]:
+    tags = _directory(data)
+    if _TAG_WIDTH not in tags or _TAG_HEIGHT not in tags:
+        raise ImageError("the TIFF picture's first directory gives no size")
+    return tags[_TAG_HEIGHT], tags[_TAG_WIDTH]
+
+
+def _directory(data: bytes) -> dict[int, int]:
+    """Return the single whole numbers in a TIFF structure's first directory, by tag."""
+    order = {b"II": "<", b"MM": ">"}.get(data[:2])
+    if order is None:
+        raise ImageError("not a TIFF structure")
+    (start,) = struct.unpack_from(order + "I", data, 4)
+    (num_entries,) = struct.unpack_from(order + "H", data, start)
+    tags: dict[int, int] = {}
+    entries = data[start + 2 : start + 2 + 12 * num_entries]
+    if len(entries) < 12 * num_entries:
+        raise struct.error
+    for tag, kind, count, value in struct.iter_unpack(order + "HHI4s", entries):
+        if count == 1 and kind in (3, 4):  # short, long
+            tags[tag] = struct.unpack_from(order + ("H" if kind == 3 else "I"), value)[0]
+    return tags
