@@ -7,6 +7,8 @@ part of every checkpoint, so it stands here, and it is not computed.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -132,7 +134,7 @@ class DeepTree(nn.Module):
 class DLA34(nn.Module):
     """Levels 0 to 5 at strides 1 to 32, with 16 to 512 channels."""
 
-    out_channels = {2: 64, 3: 128, 4: 256, 5: 512}
+    out_channels: ClassVar[dict[int, int]] = {2: 64, 3: 128, 4: 256, 5: 512}
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ Level k has stride 2^k and is called pk. Names follow the released checkpoints.
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,15 +15,6 @@ from model.config import BackboneConfig, FPNConfig
 from model.dla import DLA34
 from model.mobilenet import MobileNetV2
 from model.resnet import ResNet
-
-
-class Backbone(Protocol):
-    """What the pyramid stands on."""
-
-    out_channels: dict[int, int]
-
-    def __call__(self, pixels: Tensor) -> dict[int, Tensor]:
-        """(N, 3, H, W) -> {k: (N, out_channels[k], H / 2^k, W / 2^k)} for k = 2 to 5."""
 
 
 def build_backbone(config: BackboneConfig) -> ResNet | DLA34 | MobileNetV2:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2
@@ -18,7 +19,7 @@ _LAST_BLOCK = {2: 3, 3: 6, 4: 13, 5: 17}
 class MobileNetV2(nn.Module):
     """torchvision's `features`, read at strides 4 to 32, without its last 1×1 convolution."""
 
-    out_channels = {2: 24, 3: 32, 4: 96, 5: 320}
+    out_channels: ClassVar[dict[int, int]] = {2: 24, 3: 32, 4: 96, 5: 320}
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()

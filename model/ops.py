@@ -71,7 +71,7 @@ def _paste_one(
 
 
 def _cells(
-    low: float, high: float, num_pixels: int, size: int
+    low: np.float32, high: np.float32, num_pixels: int, size: int
 ) -> tuple[int, np.ndarray, np.ndarray]:
     """Return the pixels along one axis that read the map, and where each reads it.
 
@@ -80,7 +80,6 @@ def _cells(
         far its centre lies towards the next cell, 0..1.
     """
     nothing = (0, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
-    low, high = np.float32(low), np.float32(high)
     if not (np.isfinite(low) and np.isfinite(high) and high > low):
         return nothing
     reach = (float(high) - float(low)) / size / 2 + 1

@@ -90,7 +90,7 @@ class Predictor:
         self.config = config
         self.categories = categories
         self.device = torch.device(device)
-        self._model = model.to(self.device).eval()
+        self.model = model.to(self.device).eval()
         self._thing_ids = np.array([category.id for category in categories.things])
         num_stuff = config.semantic.num_classes - 1 if config.semantic else 0
         if len(categories.things) != config.fcos.num_classes or (
@@ -169,12 +169,12 @@ class Predictor:
         by_canvas: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
         for number, image in enumerate(images):
             check_picture(image)
-            by_canvas[canvas_size(*image.shape[:2], self.config.input)].append(number)
+            by_canvas[canvas_size(image.shape[0], image.shape[1], self.config.input)].append(number)
         for numbers in by_canvas.values():
             with stages.measure("preprocess"):
                 batch = prepare([images[n] for n in numbers], self.config.input, self.device)
             with stages.measure("forward"):
-                predictions = self._forward(batch, semantic=semantic)
+                predictions = self.forward(batch, semantic=semantic)
             for slot, number in enumerate(numbers):
                 yield _View(
                     number=number,
@@ -185,8 +185,8 @@ class Predictor:
                 )
 
     @torch.inference_mode()
-    def _forward(self, batch: ImageBatch, *, semantic: bool) -> DensePredictions:
-        predictions: DensePredictions = self._model(batch.pixels, semantic=semantic)
+    def forward(self, batch: ImageBatch, *, semantic: bool = True) -> DensePredictions:
+        predictions: DensePredictions = self.model(batch.pixels, semantic=semantic)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)  # so that the stage times tell the truth
         return predictions
@@ -209,7 +209,7 @@ class Predictor:
     @torch.inference_mode()
     def _masks(self, view: _View, found: Detections, boxes: Tensor) -> list[ops.MaskCrop]:
         probabilities = mask_probabilities(
-            found, view.predictions, view.slot, self._model.top_layer, self.config.blender
+            found, view.predictions, view.slot, self.model.top_layer, self.config.blender
         )
         return ops.paste(probabilities, boxes, *view.output_size, threshold=0.5)
 

@@ -7,7 +7,7 @@ of a stage sits in the first 1×1 convolution, and no convolution has a bias.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ class DeformableConv(nn.Module):
             offset_and_mask: (N, 27, H', W'): first 18 channels (dy, dx) for each tap in row-major
                 order, then 9 modulation logits.
         """
-        offset, mask = offset_and_mask.split((2 * _NUM_TAPS, _NUM_TAPS), dim=1)
+        offset, mask = offset_and_mask[:, : 2 * _NUM_TAPS], offset_and_mask[:, 2 * _NUM_TAPS :]
         sampled = deform_conv2d(
             x, offset, self.weight, stride=self.stride, padding=1, mask=mask.sigmoid()
         )
@@ -110,7 +110,7 @@ class Stem(nn.Module):
 class ResNet(nn.Module):
     """Stages res2 to res5, at strides 4 to 32 with 256 to 2048 channels."""
 
-    out_channels = {2: 256, 3: 512, 4: 1024, 5: 2048}
+    out_channels: ClassVar[dict[int, int]] = {2: 256, 3: 512, 4: 1024, 5: 2048}
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()

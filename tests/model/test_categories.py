@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from model.categories import Categories, Category
+from model.coco import COCO, COCO_PANOPTIC, default_categories
+
+
+def test_coco_has_its_counts_and_gaps() -> None:
+    assert (len(COCO.things), len(COCO.stuff)) == (80, 0)
+    assert len(COCO_PANOPTIC.stuff) == 53
+    assert COCO.things[0] == Category(id=1, name="person")
+    assert COCO.things[79] == Category(id=90, name="toothbrush")
+    assert COCO_PANOPTIC.stuff[52] == Category(id=200, name="rug-merged")
+
+
+def test_label_of_stuff_counts_from_1() -> None:
+    assert COCO_PANOPTIC.of(1, is_thing=False).name == "banner"
+    assert COCO_PANOPTIC.of(0, is_thing=True).name == "person"
+
+
+def test_category_is_found_by_name_in_any_case_and_by_id() -> None:
+    assert COCO.find("Hot Dog").id == 58
+    assert COCO.find(58).name == "hot dog"
+    assert COCO.find(" 58 ").name == "hot dog"
+
+
+def test_unknown_name_lists_near_ones() -> None:
+    with pytest.raises(ValueError, match=r"unknown class 'persn'; near matches: person"):
+        COCO.find("persn")
+
+
+def test_categories_survive_a_round_trip() -> None:
+    assert Categories.from_dict(COCO_PANOPTIC.to_dict()) == COCO_PANOPTIC
+
+
+def test_repeated_ids_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"given twice: \[1\]"):
+        Categories(name="x", things=(Category(id=1, name="a"), Category(id=1, name="b")))
+
+
+def test_coco_file_gives_things_in_the_order_of_ids_and_its_stuff(tmp_path: Path) -> None:
+    rows = [
+        {"id": 7, "name": "tree", "isthing": 0},
+        {"id": 5, "name": "cat", "isthing": 1},
+        {"id": 2, "name": "dog"},
+    ]
+    path = tmp_path / "pets.json"
+    path.write_text(json.dumps({"categories": rows}))
+    categories = Categories.from_coco(path)
+    assert categories.name == "pets"
+    assert [c.name for c in categories.things] == ["dog", "cat"]
+    assert [c.name for c in categories.stuff] == ["tree"]
+
+
+def test_file_without_categories_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.json"
+    path.write_text("[]")
+    with pytest.raises(ValueError, match="no readable COCO categories"):
+        Categories.from_coco(path)
+
+
+def test_released_sizes_get_the_released_categories() -> None:
+    assert default_categories(80, 0) == COCO
+    assert default_categories(80, 53) == COCO_PANOPTIC
+    assert [c.name for c in default_categories(1, 0).things] == ["person"]
+    assert [c.name for c in default_categories(3, 0).things] == ["class 1", "class 2", "class 3"]
