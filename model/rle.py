@@ -90,4 +90,4 @@ def compress(counts: Sequence[int] | np.ndarray) -> bytes:
     if not groups:
         return b""
     characters = np.stack(groups, axis=1).astype(np.uint8)  # (counts, characters)
-    return characters[np.stack(going_on, axis=1)].tobytes()
+    return bytes(characters[np.stack(going_on, axis=1)])
