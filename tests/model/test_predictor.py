@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+from pycocotools import mask as coco_mask
+
+from model.predictor import PredictOptions, Predictor
+from model.stages import StageTimes
+from model.structures import Instances
+
+ALL = PredictOptions(score_threshold=0.0)
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return tiny.tiny_predictor()
+
+
+@pytest.fixture(scope="module")
+def panoptic_predictor() -> Predictor:
+    return tiny.tiny_predictor(semantic=True)
+
+
+def assert_same(one: Instances, other: Instances) -> None:
+    np.testing.assert_array_equal(one.classes, other.classes)
+    np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+    np.testing.assert_allclose(one.boxes_xyxy, other.boxes_xyxy, atol=1e-3)
+    assert (one.height, one.width) == (other.height, other.width)
+
+
+def test_results_come_in_the_order_of_the_pictures_whatever_their_sizes(
+    predictor: Predictor,
+) -> None:
+    pictures = [noise(40, 70), noise(90, 60), noise(41, 70), noise(40, 70, seed=1)]
+    results = predictor.segment(pictures, ALL)
+    assert [(r.height, r.width) for r in results] == [(40, 70), (90, 60), (41, 70), (40, 70)]
+    for picture, result in zip(pictures, results, strict=True):
+        assert len(result) > 0
+        assert_same(result, predictor.segment([picture], ALL)[0])
+
+
+def test_no_pictures_give_no_results(predictor: Predictor) -> None:
+    assert predictor.segment([]) == []
+
+
+def test_masks_and_areas_agree_and_scores_descend(predictor: Predictor) -> None:
+    (result,) = predictor.segment([noise(50, 80)], ALL)
+    assert result.masks is not None
+    assert result.areas is not None
+    assert [int(coco_mask.area(mask)) for mask in result.masks] == result.areas.tolist()
+    assert all(mask["size"] == [50, 80] for mask in result.masks)
+    assert (np.diff(result.scores) <= 0).all()
+    assert result.boxes_xyxy.min() >= 0
+    assert (result.boxes_xyxy[:, 2] <= 80).all()
+    assert (result.boxes_xyxy[:, 3] <= 50).all()
+
+
+def test_threshold_keeps_the_head_of_the_list(predictor: Predictor) -> None:
+    picture = noise(50, 80)
+    (everything,) = predictor.segment([picture], ALL)
+    threshold = float(everything.scores[4])
+    (some,) = predictor.segment([picture], PredictOptions(score_threshold=threshold))
+    assert len(some) == int((everything.scores >= threshold).sum())
+    np.testing.assert_array_equal(some.boxes_xyxy, everything.boxes_xyxy[: len(some)])
+
+
+def test_number_is_cut_after_the_categories_are_chosen(predictor: Predictor) -> None:
+    picture = noise(50, 80)
+    (everything,) = predictor.segment([picture], ALL)
+    counts = np.bincount(everything.classes, minlength=3)
+    rarest = int(np.flatnonzero(counts == counts[counts > 0].min())[0])
+    wanted = frozenset({tiny.CATEGORIES.things[rarest].id})
+    expected = np.flatnonzero(everything.classes == rarest)[:2]
+    options = PredictOptions(score_threshold=0.0, category_ids=wanted, max_instances=2)
+    (some,) = predictor.segment([picture], options)
+    np.testing.assert_array_equal(some.scores, everything.scores[expected])
+    assert set(some.classes.tolist()) == {rarest}
+
+
+def test_category_that_is_not_there_gives_nothing(predictor: Predictor) -> None:
+    options = PredictOptions(score_threshold=0.0, category_ids=frozenset({77}))
+    (result,) = predictor.segment([noise(50, 80)], options)
+    assert len(result) == 0
+    assert result.masks == []
+    assert result.boxes_xyxy.shape == (0, 4)
+
+
+def test_masks_are_left_out_if_not_wanted(predictor: Predictor) -> None:
+    (result,) = predictor.segment([noise(50, 80)], replace(ALL, masks=False))
+    assert result.masks is None
+    assert result.areas is None
+
+
+def test_each_picture_may_have_its_own_options(predictor: Predictor) -> None:
+    picture = noise(50, 80)
+    one, two = predictor.segment([picture, picture], [replace(ALL, max_instances=1), ALL])
+    assert len(one) == 1
+    assert len(two) > 1
+
+
+def test_options_must_be_as_many_as_pictures(predictor: Predictor) -> None:
+    with pytest.raises(ValueError, match="1 pictures but 2 options"):
+        predictor.segment([noise(50, 80)], [ALL, ALL])
+
+
+def test_options_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"score_threshold is 1.5; it must be 0 to 1"):
+        PredictOptions(score_threshold=1.5)
+    with pytest.raises(ValueError, match="max_instances is 0"):
+        PredictOptions(max_instances=0)
+
+
+def test_line_of_one_pixel_is_a_picture(predictor: Predictor) -> None:
+    (result,) = predictor.segment([noise(1, 300)], ALL)
+    assert (result.height, result.width) == (1, 300)
+
+
+def test_stages_are_timed(predictor: Predictor) -> None:
+    stages = StageTimes()
+    predictor.segment([noise(50, 80)], stages=stages)
+    assert set(stages.seconds) == {"preprocess", "forward", "postprocess"}
+
+
+def test_instance_model_refuses_panoptic(predictor: Predictor) -> None:
+    with pytest.raises(ValueError, match="tiny has no semantic head"):
+        predictor.panoptic([noise(50, 80)])
+
+
+def test_panoptic_model_segments_instances_too(panoptic_predictor: Predictor) -> None:
+    (result,) = panoptic_predictor.segment([noise(50, 80)], ALL)
+    assert len(result) > 0
+
+
+def test_partition_and_run_lengths_are_the_same(panoptic_predictor: Predictor) -> None:
+    (result,) = panoptic_predictor.panoptic([noise(50, 80)], ALL)
+    assert any(s.is_thing for s in result.segments)
+    assert any(not s.is_thing for s in result.segments)
+    rebuilt = np.zeros((50, 80), dtype=np.int32)
+    for segment in result.segments:
+        assert segment.mask is not None
+        mask = coco_mask.decode(segment.mask).astype(bool)
+        assert (rebuilt[mask] == 0).all()
+        rebuilt[mask] = segment.id
+        assert int(mask.sum()) == segment.area
+        assert coco_mask.toBbox(segment.mask).tolist() == list(segment.bbox_xywh)
+    np.testing.assert_array_equal(rebuilt, result.segment_ids)
+
+
+def test_what_a_filter_drops_from_a_partition_is_void(panoptic_predictor: Predictor) -> None:
+    picture = noise(50, 80)
+    (whole,) = panoptic_predictor.panoptic([picture], ALL)
+    grass = replace(ALL, category_ids=frozenset({11}))
+    (only_grass,) = panoptic_predictor.panoptic([picture], grass)
+    assert {s.label for s in only_grass.segments} <= {1}
+    assert all(not s.is_thing for s in only_grass.segments)
+    expected = sum(s.area for s in whole.segments if not s.is_thing and s.label == 1)
+    assert int((only_grass.segment_ids > 0).sum()) == expected
+
+
+def test_number_limits_the_things_of_a_partition(panoptic_predictor: Predictor) -> None:
+    (result,) = panoptic_predictor.panoptic([noise(50, 80)], replace(ALL, max_instances=1))
+    assert sum(s.is_thing for s in result.segments) == 1
+    assert any(not s.is_thing for s in result.segments)
+
+
+def test_partition_without_an_explicit_threshold_uses_the_configurations(
+    panoptic_predictor: Predictor,
+) -> None:
+    picture = noise(50, 80)
+    default = panoptic_predictor.config.panoptic.instance_score_threshold
+    (result,) = panoptic_predictor.panoptic([picture])
+    (explicit,) = panoptic_predictor.panoptic([picture], PredictOptions(score_threshold=default))
+    np.testing.assert_array_equal(result.segment_ids, explicit.segment_ids)
+    assert all(s.score is None or s.score >= default for s in result.segments)
+
+
+def test_categories_must_fit_the_network(predictor: Predictor) -> None:
+    wrong = replace(tiny.CATEGORIES, things=tiny.CATEGORIES.things[:2])
+    with pytest.raises(ValueError, match="2 things"):
+        Predictor(predictor.model, predictor.config, wrong)
