@@ -1,0 +1,232 @@
+"""The OpenAPI document, made from the records that the routes read and answer with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from service import examples
+from service.bodies import FORM_TYPE, JSON_TYPE, RAW_TYPES
+from service.engine import Task
+from service.errors import KINDS, MEDIA_TYPE
+from service.metrics import MEDIA_TYPE as METRICS_TYPE
+from service.negotiation import JPEG, PNG
+from service.options import RECORDS
+from service.schemas import (
+    Health,
+    ModelDescription,
+    ModelList,
+    PanopticAnswer,
+    PanopticRequest,
+    Problem,
+    SegmentAnswer,
+    SegmentRequest,
+)
+from service.settings import Settings
+
+_REF = "#/components/schemas/{model}"
+_BINARY = {"type": "string", "format": "binary"}
+_RUN_ERRORS = (400, 403, 404, 413, 415, 422, 429, 500, 503, 504)
+
+_DESCRIPTION = """\
+Pictures in, COCO masks out. Send an image as the raw body, as multipart/form-data or as JSON;
+options go into the query string, with JSON also beside the images. An unknown option, or one
+given twice with different values, is refused. Every error is `application/problem+json`.
+"""
+_RUN_DESCRIPTION = """\
+The bytes decide the image format, not the `Content-Type`; a body without a type is read as raw
+bytes. Boxes and masks are in pixels of the upright image (EXIF orientation applied). Several
+images are answered whole or not at all; an error names the first bad one.
+"""
+
+
+def document(title: str, version: str, settings: Settings) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of a server with those settings."""
+    records = (
+        *(SegmentAnswer, PanopticAnswer, SegmentRequest, PanopticRequest),
+        *(ModelList, ModelDescription, Health, Problem),
+    )
+    _, schemas = models_json_schema(
+        [(record, "validation") for record in records], ref_template=_REF
+    )
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version, "description": _DESCRIPTION},
+        "paths": {
+            "/segment": {"post": _run("segment", settings)},
+            "/panoptic": {"post": _run("panoptic", settings)},
+            "/models": {"get": _get("list_models", "Loaded models", "ModelList", (500, 503))},
+            "/models/{name}": {"get": _get_model()},
+            "/healthz": {"get": _get("health", "Whether the process answers", "Health", (500,))},
+            "/readyz": {
+                "get": _get("readiness", "Whether traffic should come", "Health", (500, 503))
+            },
+            "/metrics": {"get": _get_metrics()},
+        },
+        "components": {"schemas": schemas["$defs"], "headers": _headers()},
+    }
+
+
+def _run(task: Task, settings: Settings) -> dict[str, Any]:
+    name = task.capitalize()
+    what = "Instance segmentation" if task == "segment" else "Panoptic segmentation"
+    return {
+        "operationId": task,
+        "summary": what,
+        "description": _RUN_DESCRIPTION,
+        "tags": ["segmentation"],
+        "parameters": [*_option_parameters(task, settings), *_header_parameters(settings)],
+        "requestBody": {"required": True, "content": _request_content(task, name)},
+        "responses": {
+            "200": {
+                "description": "The result; a drawing with render=overlay.",
+                "headers": _header_references(),
+                "content": {
+                    JSON_TYPE: {
+                        "schema": _reference(f"{name}Answer"),
+                        "example": examples.ANSWERS[task],
+                    },
+                    JPEG: {"schema": _BINARY},
+                    PNG: {"schema": _BINARY},
+                },
+            },
+            **_problems(_RUN_ERRORS),
+        },
+    }
+
+
+def _request_content(task: Task, name: str) -> dict[str, Any]:
+    form = {
+        "type": "object",
+        "description": "Parts called `file`, `images` or `files` are read like `image`.",
+        "properties": {"image": {"type": "array", "items": _BINARY, "minItems": 1}},
+        "required": ["image"],
+    }
+    return {
+        **{media_type: {"schema": _BINARY} for media_type in RAW_TYPES},
+        FORM_TYPE: {"schema": form},
+        JSON_TYPE: {"schema": _reference(f"{name}Request"), "example": examples.REQUESTS[task]},
+    }
+
+
+def _option_parameters(task: Task, settings: Settings) -> list[dict[str, Any]]:
+    parameters = []
+    for name, member in RECORDS[task].model_json_schema()["properties"].items():
+        schema = {key: value for key, value in member.items() if key != "description"}
+        schema.pop("title", None)
+        if "anyOf" in schema:  # an optional one: in a query string there is no null
+            schema |= next(one for one in schema.pop("anyOf") if one.get("type") != "null")
+            schema.pop("default", None)
+        description = member["description"]
+        if name == "score_threshold" and task == "segment":
+            schema["default"] = settings.score_threshold
+        elif name == "score_threshold":
+            description += " By default the model configuration's own threshold; see /models."
+        parameters.append(
+            {"name": name, "in": "query", "description": description, "schema": schema}
+        )
+    return parameters
+
+
+def _header_parameters(settings: Settings) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": "X-Request-Timeout",
+            "in": "header",
+            "description": f"Seconds to wait for the answer; {settings.deadline_s:g} at most.",
+            "schema": {"type": "number", "exclusiveMinimum": 0},
+        },
+        {
+            "name": "X-Request-ID",
+            "in": "header",
+            "description": "Comes back with the answer if it is at most 128 visible ASCII "
+            "characters; else the server makes one.",
+            "schema": {"type": "string", "maxLength": 128},
+        },
+    ]
+
+
+def _get(name: str, summary: str, schema: str, errors: tuple[int, ...]) -> dict[str, Any]:
+    return {
+        "operationId": name,
+        "summary": summary,
+        "tags": ["server"],
+        "responses": {
+            "200": {
+                "description": "The answer.",
+                "headers": _header_references(),
+                "content": {JSON_TYPE: {"schema": _reference(schema)}},
+            },
+            **_problems(errors),
+        },
+    }
+
+
+def _get_model() -> dict[str, Any]:
+    operation = _get("get_model", "One loaded model", "ModelDescription", (404, 500, 503))
+    operation["parameters"] = [
+        {
+            "name": "name",
+            "in": "path",
+            "required": True,
+            "description": "The model's name; slashes may be sent as they are.",
+            "schema": {"type": "string"},
+        }
+    ]
+    return operation
+
+
+def _get_metrics() -> dict[str, Any]:
+    operation = _get("metrics", "Prometheus metrics", "", (500,))
+    operation["responses"]["200"]["content"] = {METRICS_TYPE: {"schema": {"type": "string"}}}
+    return operation
+
+
+def _problems(statuses: tuple[int, ...]) -> dict[str, Any]:
+    responses = {}
+    for status in statuses:
+        kinds = [kind for kind in KINDS if kind.status == status]
+        headers = _header_references()
+        if status in (429, 503):
+            headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
+        responses[str(status)] = {
+            "description": "; ".join(kind.title for kind in kinds),
+            "headers": headers,
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": _reference("Problem"),
+                    "example": examples.problem(kinds[0]),
+                }
+            },
+        }
+    return responses
+
+
+def _reference(schema: str) -> dict[str, str]:
+    return {"$ref": _REF.format(model=schema)}
+
+
+def _header_references() -> dict[str, Any]:
+    return {
+        "X-Request-ID": {"$ref": "#/components/headers/RequestID"},
+        "Server-Timing": {"$ref": "#/components/headers/ServerTiming"},
+    }
+
+
+def _headers() -> dict[str, Any]:
+    return {
+        "RequestID": {
+            "description": "The request's id; quote it when reporting an error.",
+            "schema": {"type": "string"},
+        },
+        "ServerTiming": {
+            "description": "Milliseconds by stage: read, parse, queue, decode, preprocess, "
+            "forward, postprocess, encode, total.",
+            "schema": {"type": "string"},
+        },
+        "RetryAfter": {
+            "description": "Seconds after which to try again.",
+            "schema": {"type": "integer", "minimum": 1},
+        },
+    }

@@ -1,0 +1,149 @@
+"""The options of a request: one record for each task, from the query string and JSON members.
+
+The OpenAPI document takes names, ranges and defaults from these records too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from service.engine import Task
+from service.errors import OptionError
+from service.wording import nearest, quoted
+
+DIALECTS = ("native", "coco", "roboflow", "labelstudio", "cvat", "fiftyone")
+
+
+class Options(BaseModel):
+    """What both tasks can be asked. None: not given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str | None = Field(
+        None, description="A loaded model's name; by default the first that can do the task."
+    )
+    score_threshold: float | None = Field(
+        None, ge=0, le=1, allow_inf_nan=False, description="Keep instances with score >= it."
+    )
+    max_instances: int = Field(
+        100,
+        ge=1,
+        le=1000,
+        description="Keep the best by score. The model itself keeps at most its own limit.",
+    )
+    classes: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Keep these only: category names or ids, comma-separated or repeated; "
+        "by default all.",
+    )
+    render: Literal["json", "overlay"] | None = Field(
+        None,
+        description="`overlay` answers a picture with masks, boxes and labels drawn; one image "
+        "only. By default `json`, or `overlay` where `Accept` takes only JPEG or PNG.",
+    )
+    format: Literal["native", "coco", "roboflow", "labelstudio", "cvat", "fiftyone"] = Field(
+        "native", description="The shape of the answer. Only `native` is available so far."
+    )
+
+    @field_validator("score_threshold", "max_instances", mode="before")
+    @classmethod
+    def _refuse_truth(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("Input should be a number")
+        return value
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if value is None:
+            return None
+        wanted = value if isinstance(value, list | tuple) else [value]
+        if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in wanted):
+            raise ValueError("Input should be names or ids")
+        names = {name.strip() for item in wanted for name in str(item).split(",")} - {""}
+        if not names:
+            raise ValueError("Input should be at least one name or id")
+        return tuple(sorted(names))
+
+
+class SegmentOptions(Options):
+    """What /segment can be asked."""
+
+    masks: Literal["rle", "polygon", "none"] = Field(
+        "rle", description="COCO run lengths, rings of x, y, or no mask at all."
+    )
+
+
+class PanopticOptions(Options):
+    """What /panoptic can be asked."""
+
+    masks: Literal["rle", "png", "none"] = Field(
+        "rle", description="COCO run lengths, one panoptic PNG for the image, or no mask at all."
+    )
+
+
+RECORDS: dict[Task, type[SegmentOptions | PanopticOptions]] = {
+    "segment": SegmentOptions,
+    "panoptic": PanopticOptions,
+}
+
+
+def read_options(
+    task: Task, query: Iterable[tuple[str, str]], members: Mapping[str, Any]
+) -> SegmentOptions | PanopticOptions:
+    """Return the options, those of the query string and of the JSON body together.
+
+    Args:
+        query: names and values in order; an option may come more than once.
+        members: the JSON body's members beside the images; null counts as not given.
+    Raises:
+        OptionError: unknown, out of range, given twice with different values, or a dialect
+            that is not available.
+    """
+    record = RECORDS[task]
+    texts: dict[str, list[str]] = {}
+    for name, text in query:
+        texts.setdefault(_known(name, record.model_fields, "query parameter"), []).append(text)
+    given: list[tuple[str, Any]] = []
+    for name, values in texts.items():
+        given.extend([(name, values)] if name == "classes" else [(name, text) for text in values])
+    for name, value in members.items():
+        if value is not None:
+            given.append((_known(name, (*record.model_fields, "images"), "JSON member"), value))
+    chosen: dict[str, Any] = {}
+    for name, value in given:
+        checked = _check(record, name, value)
+        if name in chosen and chosen[name] != checked:
+            raise OptionError(
+                f"{name} is given twice, as {quoted(chosen[name])} and {quoted(checked)}; "
+                "give it once"
+            )
+        chosen[name] = checked
+    options = record(**chosen)
+    if options.format != "native":
+        raise OptionError(
+            f"format is {options.format!r}, which is not available in this version of the "
+            "server; leave it out or use 'native'"
+        )
+    return options
+
+
+def _known(name: str, known: Collection[str], kind: str) -> str:
+    if name in known:
+        return name
+    raise OptionError(
+        f"unknown {kind} {quoted(name)}; the nearest known one is {quoted(nearest(name, known))}"
+    )
+
+
+def _check(record: type[Options], name: str, value: Any) -> Any:
+    try:
+        return getattr(record.model_validate({name: value}), name)
+    except ValidationError as error:
+        message = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        wanted = message.replace("Input should", "it must")
+        raise OptionError(f"{name} is {quoted(value)}; {wanted}") from None

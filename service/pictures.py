@@ -1,0 +1,70 @@
+"""Judges encoded images by their headers, so that nothing too large is ever decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from model.image_header import (
+    ImageError,
+    ImageTooLargeError,
+    UnsupportedImageError,
+    read_header,
+)
+from service.engine import Picture
+from service.errors import (
+    NotAnImageError,
+    OptionError,
+    ServiceError,
+    TooLargeError,
+    UnsupportedMediaError,
+)
+from service.settings import Settings
+
+
+@contextmanager
+def image_refusals() -> Iterator[None]:
+    """Turn what reading an image may raise into what the client is told."""
+    try:
+        yield
+    except ImageTooLargeError as error:
+        raise TooLargeError(str(error)) from None
+    except UnsupportedImageError as error:
+        raise UnsupportedMediaError(str(error)) from None
+    except ImageError as error:
+        raise NotAnImageError(str(error)) from None
+
+
+def judge_pictures(pictures: Sequence[Picture], settings: Settings) -> None:
+    """Refuse the request if there are no or too many images, or one is no image or too large.
+
+    Raises:
+        ServiceError: names the first bad image by index and id.
+    """
+    if not pictures:
+        raise OptionError("the request holds no image; send at least one")
+    if len(pictures) > settings.max_images:
+        raise TooLargeError(
+            f"the request holds {len(pictures)} images; send at most {settings.max_images}"
+        )
+    for index, picture in enumerate(pictures):
+        try:
+            _judge(picture.data, settings)
+        except ServiceError as error:
+            raise error.about_image(index, picture.id) from None
+
+
+def _judge(data: bytes, settings: Settings) -> None:
+    if not data:
+        raise NotAnImageError("it is empty; send the encoded bytes of an image")
+    with image_refusals():
+        header = read_header(data)
+    height, width = header.height, header.width
+    if max(height, width) > settings.max_side:
+        raise TooLargeError(
+            f"it is {width}×{height}; send at most {settings.max_side} pixels a side"
+        )
+    if height * width > settings.max_pixels:
+        raise TooLargeError(
+            f"it is {width}×{height}, {height * width} pixels; send at most {settings.max_pixels}"
+        )
