@@ -244,9 +244,11 @@ class Predictor:
     def _partition(self, view: _View, options: PredictOptions) -> PanopticSegmentation:
         assert view.predictions.semantic_logits is not None
         least_score = options.score_threshold
+        found, boxes = self._detect(view, least_score)
         if least_score is None:
             least_score = self.config.panoptic.instance_score_threshold
-        found, boxes = self._detect(view, least_score)
+            kept = found.scores >= least_score
+            found, boxes = found[kept], boxes[kept]
         with torch.inference_mode():
             labels = panoptic.semantic_labels(
                 view.predictions.semantic_logits[view.slot], view.resized_size, view.output_size
