@@ -58,4 +58,6 @@ def test_options_of_the_yaml_give_the_originals_numbers(
     if config.is_panoptic:
         (partition,) = predictor.panoptic([photo])
         ids = goldens.labels(f"_variants/{variant}.panoptic")
-        assert_same_partition(partition, expected, ids)
+        # The verge of another label is a matter of photo and weights, not of the options.
+        unsure = goldens.read(f"{name}/{Path(expected['image']).stem}")
+        assert_same_partition(partition, expected, ids, unsure["sem_px_top2_margin_below_1e-3"])
