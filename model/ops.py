@@ -1,40 +1,84 @@
-"""The only door to compiled operations; what stands here are the plain references.
+"""The only door to compiled operations.
 
-Everything below runs on any device. Where an operation gets a compiled implementation, its
-reference stays beside it and a test holds one to the other.
+Each operation is registered with torch once, with its plain reference (`ops_reference`) as the
+implementation for every device, and a fake one for tracing. The libraries that setup.py makes
+of csrc/ bring faster implementations for their device; which one runs is the dispatcher's
+business. Without them the same results come slower, and the log says so once.
 """
-# R instances, M mask side, K bases
+# R instances, M mask side, T run lengths of all instances
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-import numpy as np
+import torch
 from torch import Tensor
 
+from model import ops_reference
+from model.ops_reference import MaskCrop as MaskCrop
 
-@dataclass(frozen=True, kw_only=True)
-class MaskCrop:
-    """One mask, as the part of the picture that its box can reach: (h, w) bool at (left, top)."""
+logger = logging.getLogger(__name__)
 
-    mask: np.ndarray
-    top: int
-    left: int
+# Kept alive: the registrations live as long as this object.
+_LIBRARY = torch.library.Library("blendmask", "DEF")  # type: ignore[no-untyped-call]
 
-    def window(self) -> tuple[slice, slice]:
-        """Return the rows and columns of the picture that the crop covers."""
-        height, width = self.mask.shape
-        return slice(self.top, self.top + height), slice(self.left, self.left + width)
+
+def paste_rle(
+    probabilities: Tensor, boxes_xyxy: Tensor, height: int, width: int, threshold: float = 0.5
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the run lengths of each object's mask; `model.rle.paste` has the rule.
+
+    Args:
+        probabilities: (R, M, M).
+        boxes_xyxy: (R, 4) in pixels of the picture; a box without area has an empty mask.
+    Returns:
+        counts (T,) of all instances one after the other, each mask read column by column,
+        background first; offsets (R + 1,) of each instance's counts; areas (R,) in pixels;
+        and the tight boxes (R, 4) as x, y, width, height, zeros for an empty mask. All int64.
+
+    Raises:
+        ValueError: shapes, size or threshold don't fit.
+    """
+    _check_paste(probabilities, boxes_xyxy, height, width, threshold)
+    packed: tuple[Tensor, Tensor, Tensor, Tensor] = torch.ops.blendmask.paste_rle(
+        probabilities.detach().float(), boxes_xyxy.detach().float(), height, width, threshold
+    )
+    return packed
+
+
+def compress_rle(counts: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the strings that COCO writes run lengths as, one after the other.
+
+    Args:
+        counts, offsets: (T,) and (R + 1,) int64, as `paste_rle` returns them.
+    Returns:
+        the characters (B,) uint8, and the offsets (R + 1,) int64 of each mask's.
+    """
+    texts: tuple[Tensor, Tensor] = torch.ops.blendmask.compress_rle(counts, offsets)
+    return texts
 
 
 def paste(
     probabilities: Tensor, boxes_xyxy: Tensor, height: int, width: int, threshold: float
 ) -> list[MaskCrop]:
-    """Return each object's mask; see `model.rle.paste` for the arguments and the rule.
+    """Return each object's mask as a crop: the reference of `paste_rle`, pixel by pixel."""
+    _check_paste(probabilities, boxes_xyxy, height, width, threshold)
+    return ops_reference.paste(probabilities, boxes_xyxy, height, width, threshold)
 
-    The arithmetic is float32 in a fixed order, so every implementation can match it bit for
-    bit: first along x, then along y, each as a + w (b - a).
-    """
+
+def is_compiled(operation: str, device: torch.device | str) -> bool:
+    """Say whether an operation of that name has a compiled implementation for the device."""
+    key = torch.device(device).type.upper()
+    return torch._C._dispatch_has_kernel_for_dispatch_key(f"blendmask::{operation}", key)
+
+
+def _check_paste(
+    probabilities: Tensor, boxes_xyxy: Tensor, height: int, width: int, threshold: float
+) -> None:
     if probabilities.ndim != 3 or probabilities.shape[1] != probabilities.shape[2]:
         raise ValueError(f"probabilities must be (R, M, M), not {tuple(probabilities.shape)}")
     if boxes_xyxy.shape != (probabilities.shape[0], 4):
@@ -45,57 +89,70 @@ def paste(
         raise ValueError(f"threshold is {threshold}; it must be above 0 and at most 1")
     if height < 1 or width < 1:
         raise ValueError(f"a picture of {width}×{height} has no pixels")
-    maps = probabilities.detach().float().cpu().numpy()
-    boxes = boxes_xyxy.detach().float().cpu().numpy()
-    limit = np.float32(threshold)
-    return [
-        _paste_one(one, box, height, width, limit) for one, box in zip(maps, boxes, strict=True)
-    ]
 
 
-def _paste_one(
-    probability: np.ndarray, box: np.ndarray, height: int, width: int, threshold: np.float32
-) -> MaskCrop:
-    size = len(probability)
-    left, cell_x, weight_x = _cells(box[0], box[2], width, size)
-    top, cell_y, weight_y = _cells(box[1], box[3], height, size)
-    if len(cell_x) == 0 or len(cell_y) == 0:
-        return MaskCrop(mask=np.zeros((0, 0), dtype=bool), top=0, left=0)
-    bordered = np.zeros((size + 2, size + 2), dtype=np.float32)
-    bordered[1:-1, 1:-1] = probability
-    along_x = bordered[:, cell_x]
-    along_x = along_x + weight_x * (bordered[:, cell_x + 1] - along_x)
-    values = along_x[cell_y]
-    values += weight_y[:, None] * (along_x[cell_y + 1] - values)
-    return MaskCrop(mask=values >= threshold, top=top, left=left)
+def _fake_paste_rle(
+    probabilities: Tensor, boxes_xyxy: Tensor, height: int, width: int, threshold: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    number = probabilities.shape[0]
+    new = functools.partial(probabilities.new_empty, dtype=torch.int64)
+    return new(_unknown_size()), new(number + 1), new(number), new((number, 4))
 
 
-def _cells(
-    low: np.float32, high: np.float32, num_pixels: int, size: int
-) -> tuple[int, np.ndarray, np.ndarray]:
-    """Return the pixels along one axis that read the map, and where each reads it.
+def _fake_compress_rle(counts: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    return counts.new_empty(_unknown_size(), dtype=torch.uint8), torch.empty_like(offsets)
 
-    Returns:
-        the first such pixel; for each the cell of the bordered map before its centre; and how
-        far its centre lies towards the next cell, 0..1.
-    """
-    nothing = (0, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
-    if not (np.isfinite(low) and np.isfinite(high) and high > low):
-        return nothing
-    reach = (float(high) - float(low)) / size / 2 + 1
-    first = min(max(int(np.floor(low - reach)), 0), num_pixels)
-    last = max(min(int(np.ceil(high + reach)), num_pixels), first)
-    centres = np.arange(first, last, dtype=np.float32) + np.float32(0.5)
-    # grid_sample's convention without aligned corners: -1 and 1 are the map's outer edges.
-    normalised = (centres - low) / (high - low) * np.float32(2) - np.float32(1)
-    position = ((normalised + np.float32(1)) * np.float32(size) - np.float32(1)) / np.float32(2)
-    cell = np.floor(position)
-    inside = np.flatnonzero((cell >= -1) & (cell < size))
-    if len(inside) == 0:
-        return nothing
-    kept = slice(int(inside[0]), int(inside[-1]) + 1)
-    return (
-        first + kept.start,
-        cell[kept].astype(np.int64) + 1,
-        (position[kept] - cell[kept]).astype(np.float32),
+
+def _unknown_size() -> Any:
+    return torch.library.get_ctx().new_dynamic_size()
+
+
+def _define(schema: str, reference: Callable[..., Any], fake: Callable[..., Any]) -> None:
+    """Register an operation with its reference for all devices."""
+    name = schema.partition("(")[0]
+    _LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))  # type: ignore[no-untyped-call]
+
+    @functools.wraps(reference)
+    def fall_back(*arguments: Any) -> Any:
+        _say_once(name, arguments[0].device.type)
+        return reference(*arguments)
+
+    _LIBRARY.impl(name, fall_back, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
+    torch.library.register_fake(f"blendmask::{name}", fake, lib=_LIBRARY)
+
+
+@functools.cache
+def _say_once(operation: str, device: str) -> None:
+    logger.warning(
+        "Operation is not compiled for this device; its slower reference is used",
+        extra={"operation": operation, "device": device},
     )
+
+
+def _load() -> None:
+    """Load the compiled operations that were built and that this torch can use."""
+    names = ["_ops_cpu"] + (["_ops_cuda"] if torch.version.cuda else [])
+    for name in names:
+        for path in Path(__file__).parent.glob(f"{name}.*so"):
+            try:
+                torch.ops.load_library(path)  # type: ignore[no-untyped-call]
+            except OSError as error:
+                logger.warning(
+                    "Compiled operations cannot be loaded; the references are used",
+                    extra={"path": str(path), "reason": str(error)},
+                )
+
+
+_define(
+    "paste_rle(Tensor probabilities, Tensor boxes_xyxy, int height, int width, float threshold)"
+    " -> (Tensor counts, Tensor offsets, Tensor areas, Tensor boxes_xywh)",
+    ops_reference.paste_rle,
+    _fake_paste_rle,
+)
+_define(
+    "compress_rle(Tensor counts, Tensor offsets) -> (Tensor text, Tensor text_offsets)",
+    ops_reference.compress_rle,
+    _fake_compress_rle,
+)
+# On import, under its lock: once, before anything is traced, whatever thread comes first.
+_load()

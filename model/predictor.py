@@ -23,7 +23,7 @@ from model.config import ModelConfig
 from model.geometry import canvas_size
 from model.postprocess import detect, mask_probabilities, place_on_picture
 from model.preprocess import check_picture, prepare
-from model.rle import encode_crop
+from model.rle import paste_measured
 from model.stages import StageTimes
 from model.structures import (
     DensePredictions,
@@ -207,11 +207,10 @@ class Predictor:
         return found[kept], boxes[kept]
 
     @torch.inference_mode()
-    def _masks(self, view: _View, found: Detections, boxes: Tensor) -> list[ops.MaskCrop]:
-        probabilities = mask_probabilities(
+    def _probabilities(self, view: _View, found: Detections) -> Tensor:
+        return mask_probabilities(
             found, view.predictions, view.slot, self.model.top_layer, self.config.blender
         )
-        return ops.paste(probabilities, boxes, *view.output_size, threshold=0.5)
 
     def _instances(self, view: _View, options: PredictOptions) -> Instances:
         found, boxes = self._detect(view, options.score_threshold)
@@ -220,9 +219,8 @@ class Predictor:
         height, width = view.output_size
         masks = areas = None
         if options.masks:
-            crops = self._masks(view, found, boxes)
-            masks = [encode_crop(c.mask, c.top, c.left, height, width) for c in crops]
-            areas = np.array([int(crop.mask.sum()) for crop in crops], dtype=np.int64)
+            pasted = paste_measured(self._probabilities(view, found), boxes, height, width)
+            masks, areas = pasted.masks, pasted.areas
         return Instances(
             height=height,
             width=width,
@@ -254,7 +252,7 @@ class Predictor:
                 view.predictions.semantic_logits[view.slot], view.resized_size, view.output_size
             )
         result = panoptic.merge(
-            self._masks(view, found, boxes),
+            ops.paste(self._probabilities(view, found), boxes, *view.output_size, threshold=0.5),
             found.scores.tolist(),
             found.classes.tolist(),
             labels,

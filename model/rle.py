@@ -1,18 +1,33 @@
-"""COCO run lengths: encoded from crops, so no mask of the whole picture is ever made.
+"""COCO run lengths: made from mask maps and boxes, so no mask of the whole picture ever is.
 
-A mask is read column by column, top to bottom; counts alternate background and object,
-background first. The bytes are those of `pycocotools.mask.encode` on the whole mask.
+The bytes are those of `pycocotools.mask.encode` on the whole mask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from torch import Tensor
 
 from model import ops
+from model.run_lengths import compress as compress
+from model.run_lengths import counts_of
 from model.structures import RLE
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastedMasks:
+    """The masks of one picture's objects, on the CPU.
+
+    masks: R run lengths of the whole picture. areas: (R,) int64, the pixels in each mask.
+    boxes_xywh: (R, 4) int64, tight, whole pixels; zeros for an empty mask.
+    """
+
+    masks: list[RLE]
+    areas: np.ndarray
+    boxes_xywh: np.ndarray
 
 
 def paste(
@@ -32,8 +47,30 @@ def paste(
     Raises:
         ValueError: shapes or the threshold don't fit.
     """
-    crops = ops.paste(probabilities, boxes_xyxy, height, width, threshold)
-    return [encode_crop(crop.mask, crop.top, crop.left, height, width) for crop in crops]
+    return paste_measured(probabilities, boxes_xyxy, height, width, threshold).masks
+
+
+def paste_measured(
+    probabilities: Tensor, boxes_xyxy: Tensor, height: int, width: int, threshold: float = 0.5
+) -> PastedMasks:
+    """Return the masks of `paste` with their areas and tight boxes."""
+    counts, offsets, areas, boxes_xywh = ops.paste_rle(
+        probabilities, boxes_xyxy, height, width, threshold
+    )
+    return PastedMasks(
+        masks=strings(counts, offsets, height, width),
+        areas=areas.cpu().numpy(),
+        boxes_xywh=boxes_xywh.cpu().numpy(),
+    )
+
+
+def strings(counts: Tensor, offsets: Tensor, height: int, width: int) -> list[RLE]:
+    """Return packed run lengths (see `ops.paste_rle`) of masks of a picture as COCO writes them."""
+    text, text_offsets = ops.compress_rle(counts.cpu(), offsets.cpu())
+    characters, bounds = text.numpy().tobytes(), text_offsets.tolist()
+    return [
+        RLE(size=[height, width], counts=characters[first:last]) for first, last in pairwise(bounds)
+    ]
 
 
 def encode_crop(crop: np.ndarray, top: int, left: int, height: int, width: int) -> RLE:
@@ -43,51 +80,4 @@ def encode_crop(crop: np.ndarray, top: int, left: int, height: int, width: int) 
         crop: (h, w) bool, within the picture.
         top, left: where its first pixel lies.
     """
-    h, w = crop.shape
-    if top < 0 or left < 0 or top + h > height or left + w > width:
-        raise ValueError(
-            f"a {w}×{h} crop at ({left}, {top}) does not fit into a {width}×{height} picture"
-        )
-    columns = np.zeros((w, h + 2), dtype=bool)  # a background pixel above and below each column
-    columns[:, 1:-1] = crop.T
-    change = np.flatnonzero(columns[:, 1:] != columns[:, :-1])
-    column, row = np.divmod(change, h + 1)
-    positions = (left + column) * height + top + row
-    starts, ends = positions[0::2], positions[1::2]
-    if len(starts):
-        # A run that reaches the last row goes on at the top of the next column.
-        apart = ends[:-1] != starts[1:]
-        starts = starts[np.concatenate(([True], apart))]
-        ends = ends[np.concatenate((apart, [True]))]
-    edges = np.empty(2 * len(starts) + 2, dtype=np.int64)
-    edges[0], edges[-1] = 0, height * width
-    edges[1:-1:2], edges[2:-1:2] = starts, ends
-    counts = np.diff(edges)
-    if len(counts) > 1 and counts[-1] == 0:
-        counts = counts[:-1]
-    return RLE(size=[height, width], counts=compress(counts))
-
-
-def compress(counts: Sequence[int] | np.ndarray) -> bytes:
-    """Return COCO's string for run lengths: five bits a character, differences from the third on.
-
-    The difference is to the count two before; the first three are written as they are.
-    """
-    values = np.asarray(counts, dtype=np.int64).copy()
-    if len(values) > 3:
-        values[3:] -= np.asarray(counts, dtype=np.int64)[1:-2]
-    groups = []
-    going_on = []
-    active = np.ones(len(values), dtype=bool)
-    while active.any():
-        low = values & 31
-        values = values >> 5
-        # Bit 4 is the sign: the number is complete when the rest only repeats it.
-        more = np.where(low & 16, values != -1, values != 0) & active
-        groups.append(low + 32 * more + 48)
-        going_on.append(active)
-        active = more
-    if not groups:
-        return b""
-    characters = np.stack(groups, axis=1).astype(np.uint8)  # (counts, characters)
-    return bytes(characters[np.stack(going_on, axis=1)])
+    return RLE(size=[height, width], counts=compress(counts_of(crop, top, left, height, width)))

@@ -1,0 +1,145 @@
+"""Compiles what there is to compile; everything else stands in pyproject.toml.
+
+The operations of csrc/ are speed, never function: without a compiler, or without torch at
+build time, the package installs all the same and its plain references are used. They are
+built against libtorch's stable ABI, so one build serves torch 2.11 and later. Build without
+isolation (pip install --no-build-isolation), or the isolated build won't see torch.
+
+BLENDMASK_SANITIZE=1 builds with the Address and UndefinedBehavior sanitizers (make test-asan).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).parent
+OLDEST_TORCH = "0x020b000000000000"  # 2.11: the ABI that the operations keep to
+DEFINES = [("TORCH_TARGET_VERSION", OLDEST_TORCH), ("Py_LIMITED_API", "0x030b0000")]
+# A contracted multiply-add would round differently from the references.
+FLAGS = ["-std=c++20", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-g0"]
+# Hopper by its own code, anything newer from the last line's portable one.
+CUDA_FLAGS = [
+    "-std=c++20",
+    "-O3",
+    "--fmad=false",
+    "-Xcompiler=-fPIC,-fvisibility=hidden",
+    "-gencode=arch=compute_80,code=sm_80",
+    "-gencode=arch=compute_86,code=sm_86",
+    "-gencode=arch=compute_89,code=sm_89",
+    "-gencode=arch=compute_90,code=sm_90",
+    "-gencode=arch=compute_90,code=compute_90",
+]
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g", "-O1"]
+
+
+def toolkit(cuda_version: str) -> Path | None:
+    """Return the CUDA toolkit's folder if there is one of torch's major version."""
+    candidates = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda"]
+    compilers = [Path(home) / "bin" / "nvcc" for home in candidates if home]
+    compilers += [Path(found) for found in (shutil.which("nvcc"),) if found]
+    for compiler in compilers:
+        if not compiler.is_file():
+            continue
+        # The nvcc on PATH may be a wrapper: the compiler itself knows where it lives.
+        said = subprocess.run(
+            [compiler, "--dryrun", "-x", "cu", os.devnull], capture_output=True, text=True
+        ).stderr
+        top = re.search(r"^#\$ _HERE_=(.+)$", said, re.MULTILINE)
+        home = Path(top.group(1).strip()).resolve().parent if top else compiler.resolve().parents[1]
+        version = subprocess.run(
+            [home / "bin" / "nvcc", "--version"], capture_output=True, text=True
+        ).stdout
+        if f"release {cuda_version.split('.')[0]}." in version:
+            return home
+    return None
+
+
+def extensions() -> list[Extension]:
+    """Return one extension for the CPU and, where it can be built, one for CUDA."""
+    try:
+        import torch
+    except Exception as error:  # a broken torch must not break the installation either
+        sys.stderr.write(f"csrc is left out, torch cannot be imported: {error}\n")
+        return []
+    installed = Path(torch.__file__).parent
+    sanitize = SANITIZE if os.environ.get("BLENDMASK_SANITIZE") == "1" else []
+    shared: dict[str, Any] = {
+        "define_macros": DEFINES,
+        "include_dirs": [str(installed / "include")],
+        "library_dirs": [str(installed / "lib")],
+        "extra_link_args": [*sanitize, "-Wl,--no-as-needed"],
+        "optional": True,
+        "py_limited_api": True,
+    }
+    found = [
+        Extension(
+            "model._ops_cpu",
+            sources("cpu", ".cpp"),
+            depends=sources("cpu", ".h"),
+            extra_compile_args=[*FLAGS, *sanitize],
+            libraries=["torch_cpu"],
+            **shared,
+        )
+    ]
+    kernels = sources("cuda", ".cu")
+    home = toolkit(torch.version.cuda) if kernels and torch.version.cuda else None
+    if home is not None:
+        shared["include_dirs"] = [*shared["include_dirs"], str(home / "include")]
+        shared["library_dirs"] = [*shared["library_dirs"], str(home / "lib64")]
+        cuda = Extension(
+            "model._ops_cuda",
+            kernels,
+            depends=sources("cuda", ".h") + sources("cuda", ".cuh"),
+            extra_compile_args=FLAGS,
+            libraries=["torch_cuda", "torch_cpu", "cudart_static", "dl", "rt", "pthread"],
+            **shared,
+        )
+        cuda.compiler = home / "bin" / "nvcc"  # type: ignore[attr-defined]
+        found.append(cuda)
+    return found
+
+
+def sources(folder: str, suffix: str) -> list[str]:
+    """Return the files of csrc/<folder> with that ending, relative to this file."""
+    paths = (ROOT / "csrc" / folder).glob(f"*{suffix}")
+    return sorted(str(path.relative_to(ROOT)) for path in paths)
+
+
+class BuildOperations(build_ext):
+    """`build_ext` that gives .cu files to nvcc and survives the lack of any compiler."""
+
+    def build_extension(self, ext: Extension) -> None:
+        """Compile one extension."""
+        if compiler := getattr(ext, "compiler", None):
+            kernels = [name for name in ext.sources if name.endswith(".cu")]
+            ext.extra_objects = [self.compile_kernel(compiler, ext, name) for name in kernels]
+            ext.sources = [name for name in ext.sources if name not in kernels]
+        super().build_extension(ext)
+
+    def compile_kernel(self, compiler: Path, ext: Extension, source: str) -> str:
+        """Return the object file that nvcc makes of a .cu file."""
+        target = Path(self.build_temp) / f"{source}.o"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        defines = [f"-D{name}={value}" for name, value in ext.define_macros]
+        includes = [f"-I{path}" for path in ext.include_dirs]
+        self.spawn(
+            [str(compiler), *CUDA_FLAGS, "-DUSE_CUDA", *defines, *includes]  # noqa: RUF005
+            + ["-c", source, "-o", str(target)]
+        )
+        return str(target)
+
+
+setup(
+    ext_modules=extensions(),
+    cmdclass={"build_ext": BuildOperations},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)
