@@ -27,7 +27,6 @@ from model.predict_arguments import MASKS, parse_arguments
 if TYPE_CHECKING:
     from model.predictor import PredictOptions, Predictor
 
-_INSTANCE_THRESHOLD = 0.3
 _BATCH_SIZE = {"cuda": 8}  # on a processor a batch gains nothing
 
 
@@ -119,16 +118,13 @@ def _make_job(
         raise ValueError(f"--task panoptic: {predictor.config.name} has no semantic head")
     if args.masks not in MASKS[task]:
         raise ValueError(f"--masks {args.masks}: task {task} gives one of {', '.join(MASKS[task])}")
-    threshold = args.score_threshold
-    if threshold is None and task == "instance":
-        threshold = _INSTANCE_THRESHOLD
     names = [name for name in (args.classes or "").split(",") if name.strip()]
     return _Job(
         predictor=predictor,
         task=task,
         masks=args.masks,
         options=PredictOptions(
-            score_threshold=threshold,
+            score_threshold=args.score_threshold,
             max_instances=args.max_instances,
             category_ids=frozenset(predictor.categories.find(n).id for n in names) or None,
             masks=args.masks in ("rle", "polygon") or (task == "instance" and bool(overlays)),

@@ -27,7 +27,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("images", nargs="+", metavar="IMAGE", help="a picture, or a folder of pictures")
     add("--recursive", action="store_true", help="look into the folders inside folders")
     add("--task", choices=tuple(MASKS), help="default: panoptic if the model can")
-    add("--score-threshold", type=_fraction, metavar="S", help="0 to 1 (instance: 0.3)")
+    add("--score-threshold", type=_fraction, metavar="S", default=0.3, help="0 to 1 (0.3)")
     add("--classes", metavar="NAMES", help="names or ids, comma-separated (all)")
     add("--max-instances", type=_positive, metavar="N", help="the best so many of each picture")
     masks = tuple(dict.fromkeys(kind for kinds in MASKS.values() for kind in kinds))

@@ -181,7 +181,7 @@ def test_options_reach_the_predictor(predictor, picture, capsys):
     assert not options.masks
 
 
-def test_instances_have_a_threshold_of_their_own_by_default(predictor, picture, capsys):
+def test_defaults_are_those_of_the_server(predictor, picture, capsys):
     run(picture("a.png"))
     assert predictor.options.score_threshold == 0.3
     assert predictor.options.category_ids is None
@@ -189,15 +189,13 @@ def test_instances_have_a_threshold_of_their_own_by_default(predictor, picture, 
     assert predictor.options.masks
 
 
-def test_a_panoptic_model_answers_segments_by_its_own_threshold(
-    panoptic_predictor, picture, capsys
-):
+def test_a_panoptic_model_answers_segments(panoptic_predictor, picture, capsys):
     assert run(picture("a.png"), "--masks", "png") == 0
     captured = capsys.readouterr()
     image = json.loads(captured.out)["images"][0]
     assert [segment["category"] for segment in image["segments"]] == ["bus"]
     assert "png" in image
-    assert panoptic_predictor.options.score_threshold is None
+    assert panoptic_predictor.options.score_threshold == 0.3
     assert not panoptic_predictor.options.masks
     assert captured.err == "1 picture, 1 segment\n"
 
