@@ -122,7 +122,10 @@ def _option_parameters(task: Task, settings: Settings) -> list[dict[str, Any]]:
         if name == "score_threshold" and task == "segment":
             schema["default"] = settings.score_threshold
         elif name == "score_threshold":
-            description += " By default the model configuration's own threshold; see /models."
+            description += (
+                " The model configuration's own threshold (see /models) holds in any case: "
+                "it is the default, and a lower value changes nothing."
+            )
         parameters.append(
             {"name": name, "in": "query", "description": description, "schema": schema}
         )

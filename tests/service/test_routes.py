@@ -54,7 +54,7 @@ def test_segment_uses_the_threshold_of_the_server() -> None:
 def test_panoptic_leaves_the_threshold_to_the_model() -> None:
     engine = FakeEngine()
     post_picture(engine, "/panoptic", score_threshold=0.6)
-    assert engine.jobs[0].score_threshold is None
+    assert engine.jobs[0].score_threshold == 0
 
 
 def test_panoptic_passes_an_explicit_threshold_on() -> None:

@@ -140,7 +140,7 @@ def test_masks_that_nobody_wants_are_not_computed() -> None:
 
 
 def test_panoptic_answers_things_and_stuff() -> None:
-    body, _ = run(picture(8, 6), task="panoptic", score_threshold=None)
+    body, _ = run(picture(8, 6), task="panoptic", score_threshold=0.0)
     image = PanopticImage.model_validate_json(body)
     assert [one.category for one in image.segments] == ["bus", "road"]
     assert [one.score for one in image.segments] == [0.75, None]
