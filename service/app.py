@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -44,11 +44,18 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     metrics = Metrics()
     SegmentationRoutes(settings, engine).add_to(app)
     InfoRoutes(settings, engine, metrics).add_to(app)
-    document = openapi.document(TITLE, version(DISTRIBUTION), settings)
+    document = openapi.document(TITLE, _version(), settings)
     _add_docs(app, to_json(document))
     install_problem_handlers(app, ("/docs", "/openapi.json", *document["paths"]))
     app.add_middleware(Envelope, metrics=metrics)
     return app
+
+
+def _version() -> str:
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:  # run from a checkout that nobody installed
+        return "0+unknown"
 
 
 def _add_docs(app: FastAPI, document: bytes) -> None:

@@ -50,6 +50,10 @@ def document(title: str, version: str, settings: Settings) -> dict[str, Any]:
     _, schemas = models_json_schema(
         [(record, "validation") for record in records], ref_template=_REF
     )
+    for name in ("SegmentRequest", "PanopticRequest"):
+        # A client that sent these defaults by itself would contradict its own query string.
+        for member in schemas["$defs"][name]["properties"].values():
+            member.pop("default", None)
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "description": _DESCRIPTION},

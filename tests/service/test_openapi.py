@@ -92,6 +92,15 @@ def test_threshold_of_segment_is_that_of_the_server_and_of_panoptic_the_models(
     assert "configuration's own threshold" in threshold["description"]
 
 
+def test_json_members_have_no_default_that_could_contradict_the_query(
+    document: dict[str, Any],
+) -> None:
+    for name in ("SegmentRequest", "PanopticRequest"):
+        members = document["components"]["schemas"][name]["properties"]
+        assert "score_threshold" in members
+        assert not any("default" in member for member in members.values())
+
+
 def test_every_error_is_a_problem_document(document: dict[str, Any]) -> None:
     for operations in document["paths"].values():
         for operation in operations.values():

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from model.zoo import DEFAULT_MODEL
 from service.settings import read_settings
 
 
@@ -15,6 +16,10 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert (settings.max_images, settings.max_waiting_images) == (16, 64)
     assert settings.max_waiting_bytes == 1024**3
     assert settings.deadline_s == 30
+
+
+def test_default_weights_are_the_default_model_of_the_zoo() -> None:
+    assert read_settings({}, {}).weights == DEFAULT_MODEL
 
 
 def test_environment_is_read_and_a_flag_wins() -> None:
