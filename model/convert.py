@@ -17,7 +17,6 @@ import torch
 
 from model.checkpoint import Checkpoint, save
 from model.describe import describe
-from model.fit import shapes_of
 from model.tensor_file import sha256_of
 from model.zoo import open_model
 
@@ -75,7 +74,7 @@ def _check_output(output: Path, source: str, *, force: bool) -> None:
 
 
 def _report(checkpoint: Checkpoint, output: Path) -> str:
-    found = describe(shapes_of(checkpoint.tensors))
+    found = describe(checkpoint.tensors)
     config, categories = checkpoint.config, checkpoint.categories
     numbers = sum(tensor.numel() for tensor in checkpoint.tensors.values())
     backbone = f"{found.backbone}-{found.depth}" if found.depth else found.backbone

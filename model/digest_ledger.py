@@ -42,7 +42,7 @@ def check_digest(name: str, sha256: str) -> None:
 def _read(ledger: Path) -> dict[str, str]:
     try:
         content = json.loads(ledger.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
         raise ZooError(f"{ledger} cannot be read ({error}); repair or delete it") from None

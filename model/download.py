@@ -63,7 +63,11 @@ class _CheckedRedirects(HTTPRedirectHandler):
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
     ) -> Request | None:
-        _check_scheme(newurl)
+        try:
+            _check_scheme(newurl)
+        except ZooError:
+            fp.close()
+            raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -109,6 +113,7 @@ def _bare(url: str) -> str:
 
 def _reason(error: OSError | HTTPException) -> str:
     if isinstance(error, HTTPError):
+        error.close()
         return f"the server answered {error.code}"
     cause = getattr(error, "reason", error)
     if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:

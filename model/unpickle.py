@@ -10,6 +10,7 @@ import errno
 import pickle
 import pickletools
 import re
+import threading
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -51,6 +52,8 @@ _READING_ERRORS = (
     ValueError,
 )
 _PICKLES_IN_A_LEGACY_FILE = 5
+# What torch allows while a file is read, and which warnings show, hold for all threads.
+_ONE_READER = threading.Lock()
 _REFUSED_BY_TORCH = re.compile(r"GLOBAL (\S+)")
 
 
@@ -96,7 +99,11 @@ def read_torch(path: Path, *, zipped: bool) -> object:
         (stand_in, name) for name, stand_in in NUMPY_STAND_INS.items()
     ]
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins):
+        with (
+            _ONE_READER,
+            warnings.catch_warnings(),
+            torch.serialization.safe_globals(stand_ins),
+        ):
             warnings.simplefilter("ignore")
             # By its name alone torch would take a file for safetensors; an open file has none.
             if zipped and path.suffix != ".safetensors":

@@ -44,11 +44,11 @@ def test_absent_training_head_does_not_hide_the_network() -> None:
 
 
 def test_description_says_what_the_tensors_are() -> None:
-    found = describe(expected_shapes(preset("Panoptic/R_101_dcni3_5x")))
+    found = describe(weights(preset("Panoptic/R_101_dcni3_5x")))
     assert (found.task, found.backbone, found.depth) == ("panoptic", "resnet", 101)
     assert (found.deformable_interval, found.num_levels) == (3, 5)
     assert (found.num_classes, found.semantic_classes, found.auxiliary_classes) == (80, 54, 80)
-    found = describe(expected_shapes(preset("DLA_34_syncbn_4x")))
+    found = describe(weights(preset("DLA_34_syncbn_4x")))
     assert (found.task, found.backbone, found.depth) == ("instance", "dla34", None)
     assert (found.num_levels, found.num_class_convs, found.num_share_convs) == (3, 4, 0)
 
