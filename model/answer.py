@@ -17,7 +17,7 @@ from model.polygons import polygons
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from model.categories import Categories, Category
+    from model.categories import Categories
     from model.structures import RLE, Instances, PanopticSegmentation, Segment
 
 InstanceMasks = Literal["rle", "polygon", "none"]
@@ -118,13 +118,6 @@ def panoptic_png(segment_ids: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def category_of(segment: Segment, categories: Categories) -> Category:
-    """Return a segment's category: stuff labels count from 1, those of things from 0."""
-    if segment.is_thing:
-        return categories.things[segment.label]
-    return categories.stuff[segment.label - 1]
-
-
 def _instance_row(
     instances: Instances, index: int, categories: Categories, masks: InstanceMasks
 ) -> dict[str, Any]:
@@ -146,7 +139,7 @@ def _instance_row(
 
 
 def _segment_row(segment: Segment, categories: Categories, masks: PanopticMasks) -> dict[str, Any]:
-    category = category_of(segment, categories)
+    category = categories.of(segment.label, segment.is_thing)
     row: dict[str, Any] = {
         "id": segment.id,
         "category_id": category.id,

@@ -119,7 +119,10 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
+        partial.touch()
+        mode = partial.stat().st_mode  # The writer below would leave it to its owner alone.
         save_file(tensors, partial, metadata={_HEADER: json.dumps(header, sort_keys=True)})
+        partial.chmod(mode)
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(path)

@@ -7,7 +7,6 @@ It travels inside our checkpoints as JSON. The released configurations are in `p
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
@@ -161,11 +160,6 @@ class DetectionConfig:
     max_candidates_per_level: int = 1000
     nms_threshold: float = 0.6
     max_instances: int | None = 100
-
-    @property
-    def own_score_threshold(self) -> float:
-        """The score that the candidate threshold amounts to: its square root."""
-        return math.sqrt(self.candidate_threshold)
 
     def __post_init__(self) -> None:
         _require(

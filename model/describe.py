@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from torch import Tensor
+
 from model.config import BackboneKind, ModelConfig
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -45,8 +47,18 @@ class WeightsDescription:
     num_box_convs: int
 
 
-def describe(shapes: Shapes) -> WeightsDescription:
-    """Return what tensors of these names (ours) and shapes make up."""
+def describe(tensors: Mapping[str, Tensor]) -> WeightsDescription:
+    """Return what a network's tensors, by our names, say about it."""
+    return describe_shapes(shapes_of(tensors))
+
+
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Return {name: shape}."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def describe_shapes(shapes: Shapes) -> WeightsDescription:
+    """Return what tensors of these names and shapes make up."""
     semantic = _first_side(shapes, "semantic_head.predictor.weight")
     auxiliary = _first_side(shapes, "basis_module.seg_head.6.weight")
     kinds = [k for mark, k in _BACKBONE_MARKS.items() if any(n.startswith(mark) for n in shapes)]

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from model.answer import category_of
 from model.name_tags import Box, Tag, around_point, beside_box, font_size, write_tags
 from model.palette import Colour, stuff_colour, thing_colour
 from model.polygons import crop_of
@@ -193,7 +192,7 @@ def _instance_tag(image: np.ndarray, name: str, score: float, box: Box, colour: 
 def _segment_tag(
     segment_ids: np.ndarray, segment: Segment, colour: Colour, categories: Categories
 ) -> Tag:
-    name = category_of(segment, categories).name
+    name = categories.of(segment.label, segment.is_thing).name
     texts: tuple[str, ...]
     if segment.is_thing and segment.score is not None:
         texts = (f"{name} {segment.score:.0%}".replace("%", " %"), name)

@@ -14,10 +14,10 @@ from model.blendmask import BlendMask
 from model.config import ModelConfig
 from model.describe import (
     Shapes,
-    WeightsDescription,
-    describe,
+    describe_shapes,
     disagreements,
     is_training_only,
+    shapes_of,
     with_class_counts,
 )
 from model.presets import PRESETS
@@ -47,11 +47,6 @@ def expected_shapes(config: ModelConfig) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
-def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """Return {name: shape}."""
-    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-
-
 def misfit(shapes: Shapes, config: ModelConfig) -> Misfit:
     """Return how the tensors differ from the network's; what only training reads may be absent."""
     expected = expected_shapes(config)
@@ -77,7 +72,7 @@ def check_fit(tensors: Mapping[str, Tensor], config: ModelConfig) -> None:
     if not difference:
         _check_types(tensors)
         return
-    causes = disagreements(describe(shapes), config)
+    causes = disagreements(describe_shapes(shapes), config)
     suited = suitable_presets(shapes)
     advice = f"; they fit {_names(suited)}" if suited else ""
     raise ValueError(
@@ -113,7 +108,7 @@ def suitable_presets(shapes: Shapes) -> list[ModelConfig]:
 
     If none has the tensors' numbers of classes, those that would with other numbers.
     """
-    found = describe(shapes)
+    found = describe_shapes(shapes)
     suited = []
     for preset in PRESETS.values():
         config = with_class_counts(preset, found)
@@ -141,7 +136,7 @@ def _check_types(tensors: Mapping[str, Tensor]) -> None:
 
 
 def _unknown_network(shapes: Shapes) -> str:
-    found: WeightsDescription = describe(shapes)
+    found = describe_shapes(shapes)
     nearest = min(
         PRESETS.values(),
         key=lambda c: _distance(misfit(shapes, with_class_counts(c, found))),

@@ -54,23 +54,17 @@ def merge(
     classes: Sequence[int],
     labels: np.ndarray,
     config: PanopticConfig,
-    *,
-    instance_score_threshold: float | None = None,
 ) -> PanopticSegmentation:
     """Return the partition: instances by descending score, then stuff where they left room.
 
     Args:
         crops, scores, classes: the instances, best score first.
         labels: (H, W) the semantic label of every pixel, 0 for things.
-        instance_score_threshold: instead of the configuration's.
     """
-    threshold = instance_score_threshold
-    if threshold is None:
-        threshold = config.instance_score_threshold
     segment_ids = np.zeros(labels.shape, dtype=np.int32)
     segments: list[Segment] = []
     for crop, score, label in zip(crops, scores, classes, strict=True):
-        if score < threshold:
+        if score < config.instance_score_threshold:
             break
         area = int(crop.mask.sum())
         if area == 0:

@@ -82,7 +82,7 @@ class PickledScalar(PickledArray):
 class LatinBytes(bytes):
     """Bytes that an old protocol wrote as text."""
 
-    def __new__(cls, text: str, encoding: str = "latin1") -> LatinBytes:
+    def __new__(cls, text: str = "", encoding: str = "latin1") -> LatinBytes:
         """Encode; only the one encoding that pickle itself uses for bytes."""
         if encoding not in ("latin1", "latin-1"):
             raise ValueError(f"bytes in it are encoded as {encoding!r}")

@@ -20,16 +20,16 @@ def detect(
     strides: tuple[int, ...],
     config: DetectionConfig,
     *,
-    candidate_threshold: float | None = None,
+    candidate_threshold: float = 0.0,
 ) -> Detections:
     """Return one picture's detections, best score first.
 
     Args:
         image: index in the batch.
-        candidate_threshold: instead of the configuration's. Lowering it adds instances at the
-            end; raising it removes them from there.
+        candidate_threshold: where it is above the configuration's, instances at the end are
+            left out, and the work for them is saved.
     """
-    threshold = config.candidate_threshold if candidate_threshold is None else candidate_threshold
+    threshold = max(config.candidate_threshold, candidate_threshold)
     levels = [
         _candidates(predictions, image, level, stride, config, threshold)
         for level, stride in enumerate(strides)

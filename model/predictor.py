@@ -39,25 +39,25 @@ _ROUNDING = 1 - 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
-    """What to keep of one picture's result.
+    """What to keep of what the configuration yields for one picture.
 
-    score_threshold: instances with a score at or above it. None: all that the configuration
-        yields; of a panoptic merge, those at or above the configuration's own threshold.
-    max_instances: the best so many of the wanted ones. None: all that the configuration yields.
+    score_threshold: instances with a score at or above it.
+    max_instances: the best so many of the wanted ones. None: all.
     category_ids: the data set's own ids of the wanted categories. None: all.
     masks: whether to compute run lengths.
 
     A partition is always that of the whole picture: the threshold decides which things enter
-    it; what the number and the categories drop from it is void.
+    it (above the configuration's own for that); what the number and the categories drop from
+    it is void.
     """
 
-    score_threshold: float | None = None
+    score_threshold: float = 0.0
     max_instances: int | None = None
     category_ids: frozenset[int] | None = None
     masks: bool = True
 
     def __post_init__(self) -> None:
-        if self.score_threshold is not None and not 0 <= self.score_threshold <= 1:
+        if not 0 <= self.score_threshold <= 1:
             raise ValueError(f"score_threshold is {self.score_threshold}; it must be 0 to 1")
         if self.max_instances is not None and self.max_instances < 1:
             raise ValueError(f"max_instances is {self.max_instances}; it must be 1 or more")
@@ -192,18 +192,17 @@ class Predictor:
         return predictions
 
     @torch.inference_mode()
-    def _detect(self, view: _View, least_score: float | None) -> tuple[Detections, Tensor]:
+    def _detect(self, view: _View, least_score: float) -> tuple[Detections, Tensor]:
         """Return the detections with that score or a better one, and their boxes in the picture."""
         found = detect(
             view.predictions,
             view.slot,
             self.config.strides,
             self.config.detection,
-            candidate_threshold=None if least_score is None else least_score**2 * _ROUNDING,
+            candidate_threshold=least_score**2 * _ROUNDING,
         )
         boxes, kept = place_on_picture(found, view.resized_size, view.output_size)
-        if least_score is not None:
-            kept &= found.scores >= least_score
+        kept &= found.scores >= least_score
         return found[kept], boxes[kept]
 
     @torch.inference_mode()
@@ -241,12 +240,8 @@ class Predictor:
 
     def _partition(self, view: _View, options: PredictOptions) -> PanopticSegmentation:
         assert view.predictions.semantic_logits is not None
-        least_score = options.score_threshold
+        least_score = max(options.score_threshold, self.config.panoptic.instance_score_threshold)
         found, boxes = self._detect(view, least_score)
-        if least_score is None:
-            least_score = self.config.panoptic.instance_score_threshold
-            kept = found.scores >= least_score
-            found, boxes = found[kept], boxes[kept]
         with torch.inference_mode():
             labels = panoptic.semantic_labels(
                 view.predictions.semantic_logits[view.slot], view.resized_size, view.output_size
@@ -257,7 +252,6 @@ class Predictor:
             found.classes.tolist(),
             labels,
             self.config.panoptic,
-            instance_score_threshold=least_score,
         )
         wanted = [
             segment
@@ -267,8 +261,8 @@ class Predictor:
         ]
         things = [segment.id for segment in wanted if segment.is_thing]
         stuff = [segment.id for segment in wanted if not segment.is_thing]
-        kept = {*things[: options.max_instances], *stuff}
-        return panoptic.choose(result, kept, masks=options.masks)
+        chosen = {*things[: options.max_instances], *stuff}
+        return panoptic.choose(result, chosen, masks=options.masks)
 
 
 def _one_each(

@@ -6,9 +6,11 @@ refused, and the error says what it asked for.
 
 from __future__ import annotations
 
+import errno
 import pickle
 import pickletools
 import re
+import threading
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -31,6 +33,8 @@ _ALLOWED: dict[str, type] = {
     **_CONTAINERS,
     "collections.OrderedDict": OrderedDict,
     "_codecs.encode": LatinBytes,
+    "builtins.bytes": LatinBytes,
+    "__builtin__.bytes": LatinBytes,
 }
 # What a damaged or hostile file makes the readers raise, besides OSError.
 _READING_ERRORS = (
@@ -48,6 +52,8 @@ _READING_ERRORS = (
     ValueError,
 )
 _PICKLES_IN_A_LEGACY_FILE = 5
+# What torch allows while a file is read, and which warnings show, hold for all threads.
+_ONE_READER = threading.Lock()
 _REFUSED_BY_TORCH = re.compile(r"GLOBAL (\S+)")
 
 
@@ -93,7 +99,11 @@ def read_torch(path: Path, *, zipped: bool) -> object:
         (stand_in, name) for name, stand_in in NUMPY_STAND_INS.items()
     ]
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins):
+        with (
+            _ONE_READER,
+            warnings.catch_warnings(),
+            torch.serialization.safe_globals(stand_ins),
+        ):
             warnings.simplefilter("ignore")
             # By its name alone torch would take a file for safetensors; an open file has none.
             if zipped and path.suffix != ".safetensors":
@@ -101,6 +111,8 @@ def read_torch(path: Path, *, zipped: bool) -> object:
             with path.open("rb") as file:
                 return torch.load(file, map_location="cpu", weights_only=True, mmap=False)
     except OSError as error:
+        if error.errno == errno.EINVAL:  # A seek to before the start: the end is missing.
+            raise _damaged(path, error) from None
         raise unreadable(path, error) from None
     except _READING_ERRORS as error:
         raise _explained(path, error, zipped=zipped) from None
@@ -109,14 +121,14 @@ def read_torch(path: Path, *, zipped: bool) -> object:
 def _explained(path: Path, error: Exception, *, zipped: bool) -> ValueError:
     """Return one clear sentence for what torch refused."""
     text = str(error)
-    named = _REFUSED_BY_TORCH.search(text)
-    wanted = _foreign_global(path, zipped=zipped) or (named.group(1) if named else None)
-    if wanted is not None:
-        return _refused(path, wanted)
     if "TorchScript" in text:
         return ValueError(
             f"{path} is a TorchScript program; a checkpoint with tensors would be right"
         )
+    named = _REFUSED_BY_TORCH.search(text)
+    wanted = _foreign_global(path, zipped=zipped) or (named.group(1) if named else None)
+    if wanted is not None:
+        return _refused(path, wanted)
     if "Unsupported operand" in text:
         return ValueError(
             f"{path} is written with a pickle protocol that cannot be read safely; "

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.requests import Request
+from starlette.responses import Response
 
 from service import openapi
+from service.answers import to_json
 from service.engine import Engine
 from service.info_routes import InfoRoutes
 from service.metrics import Metrics
 from service.middleware import Envelope
+from service.negotiation import JSON
 from service.problems import install_problem_handlers
 from service.routes import SegmentationRoutes
 from service.settings import Settings
@@ -32,17 +37,34 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
 
     # Without redirect_slashes: behind a proxy the redirect would name the wrong host.
     app = FastAPI(
-        title=TITLE,
-        version=version(DISTRIBUTION),
         lifespan=lifespan,
-        redoc_url=None,
+        openapi_url=None,
         redirect_slashes=False,
     )
     metrics = Metrics()
     SegmentationRoutes(settings, engine).add_to(app)
     InfoRoutes(settings, engine, metrics).add_to(app)
-    app.openapi_schema = openapi.document(TITLE, app.version, settings)
-    paths = ("/docs", "/openapi.json", *app.openapi_schema["paths"])
-    install_problem_handlers(app, paths)
+    document = openapi.document(TITLE, _version(), settings)
+    _add_docs(app, to_json(document))
+    install_problem_handlers(app, ("/docs", "/openapi.json", *document["paths"]))
     app.add_middleware(Envelope, metrics=metrics)
     return app
+
+
+def _version() -> str:
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:  # run from a checkout that nobody installed
+        return "0+unknown"
+
+
+def _add_docs(app: FastAPI, document: bytes) -> None:
+    async def show_document(request: Request) -> Response:
+        return Response(document, media_type=JSON)
+
+    async def show_page(request: Request) -> Response:
+        # A relative address holds behind a proxy that adds a prefix.
+        return get_swagger_ui_html(openapi_url="openapi.json", title=TITLE)
+
+    app.add_api_route("/openapi.json", show_document, methods=["GET", "HEAD"])
+    app.add_api_route("/docs", show_page, methods=["GET", "HEAD"])

@@ -27,7 +27,8 @@ class Picture:
 class Job:
     """A request that has been judged: what to do with which pictures.
 
-    score_threshold: None leaves it to the model's configuration.
+    score_threshold: instances with a score >= it, of those that the model's configuration
+        yields; 0 keeps them all.
     category_ids: the data set's own; None keeps all.
     masks: "rle", "polygon", "png" or "none", as the task allows.
     picture_type: media type of the drawing to answer with; None answers JSON.
@@ -36,7 +37,7 @@ class Job:
     task: Task
     model: str
     pictures: tuple[Picture, ...]
-    score_threshold: float | None
+    score_threshold: float
     max_instances: int
     category_ids: frozenset[int] | None
     masks: str

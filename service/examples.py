@@ -77,6 +77,7 @@ _DETAILS = {
     400: "image 1 ('b.jpg'): the JPEG picture is truncated inside its header",
     403: "image 0: images by URL are switched off on this server; send the bytes instead",
     404: "there is no route '/segmnt'; the nearest one is /segment",
+    405: "GET is not for '/segment'; use POST",
     413: "the body has 41943040 bytes; send at most 33554432",
     415: "Content-Type 'text/plain' is not read; send image/jpeg, …",
     422: "unknown query parameter 'treshold'; the nearest known one is 'score_threshold'",

@@ -18,7 +18,6 @@ from service.routes import RETRY_S, find_model, require_models
 from service.schemas import describe_model
 from service.settings import Settings
 
-
 _METHODS = ["GET", "HEAD"]
 
 

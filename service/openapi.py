@@ -50,6 +50,10 @@ def document(title: str, version: str, settings: Settings) -> dict[str, Any]:
     _, schemas = models_json_schema(
         [(record, "validation") for record in records], ref_template=_REF
     )
+    for name in ("SegmentRequest", "PanopticRequest"):
+        # A client that sent these defaults by itself would contradict its own query string.
+        for member in schemas["$defs"][name]["properties"].values():
+            member.pop("default", None)
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "description": _DESCRIPTION},
@@ -122,7 +126,10 @@ def _option_parameters(task: Task, settings: Settings) -> list[dict[str, Any]]:
         if name == "score_threshold" and task == "segment":
             schema["default"] = settings.score_threshold
         elif name == "score_threshold":
-            description += " By default the model configuration's own threshold; see /models."
+            description += (
+                " The model configuration's own threshold (see /models) holds in any case: "
+                "it is the default, and a lower value changes nothing."
+            )
         parameters.append(
             {"name": name, "in": "query", "description": description, "schema": schema}
         )

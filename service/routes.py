@@ -109,8 +109,9 @@ class SegmentationRoutes:
                 "for render=json"
             )
         threshold = options.score_threshold
-        if threshold is None and task == "segment":
-            threshold = self._settings.score_threshold
+        if threshold is None:
+            # A partition has a threshold of its own, in the model's configuration.
+            threshold = self._settings.score_threshold if task == "segment" else 0.0
         return Job(
             task=task,
             model=model.name,

@@ -146,11 +146,14 @@ class ThreadEngine:
             )
         num_images = sum(len(ticket.job.pictures) for ticket in self._waiting)
         num_bytes = sum(ticket.job.num_bytes for ticket in self._waiting)
-        excess = num_images + len(job.pictures) - self._max_images
-        if excess > 0 or num_bytes + job.num_bytes > self._max_bytes:
+        if (
+            num_images + len(job.pictures) > self._max_images
+            or num_bytes + job.num_bytes > self._max_bytes
+        ):
+            # By then, all that waits now is done.
             raise QueueFullError(
                 f"{num_images} images are waiting already; send the request again later",
-                retry_after_s=max(1, math.ceil(max(excess, 1) * self._mean_s)),
+                retry_after_s=max(1, math.ceil(num_images * self._mean_s)),
             )
 
     # Below here: the thread.

@@ -37,12 +37,12 @@ def tiny_config(*, semantic: bool = False) -> ModelConfig:
         basis=BasisConfig(channels=32, num_convs=1, norm="bn", auxiliary_classes=3),
         blender=BlenderConfig(attention_size=7, mask_size=28),
         semantic=SemanticConfig(num_classes=3, channels=32) if semantic else None,
-        panoptic=PanopticConfig(min_stuff_area=16),
+        panoptic=PanopticConfig(min_stuff_area=16, instance_score_threshold=0.3),
     )
 
 
 def tiny_predictor(*, semantic: bool = False, seed: int = 0) -> Predictor:
-    """A predictor whose random weights find objects at any threshold below about 0.4."""
+    """A predictor whose random weights find objects."""
     config = tiny_config(semantic=semantic)
     with torch.random.fork_rng():
         torch.manual_seed(seed)

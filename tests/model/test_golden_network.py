@@ -14,9 +14,8 @@ import torch
 from test_golden_photos import assert_same_instances, max_other_pixels
 from torch import Tensor
 
-from model.config import InputConfig
 from model.postprocess import attentions_of, detect, mask_probabilities
-from model.predictor import PredictOptions, Predictor
+from model.predictor import Predictor
 from model.preprocess import prepare
 from model.structures import DensePredictions
 
@@ -113,9 +112,8 @@ def test_detections_and_their_maps_are_the_originals(name: str, golden_folder: P
     numbers = np.load(goldens.FOLDER / name / "small_320x256.npz")
     config = predictor.config
     with torch.inference_mode():
-        found = detect(
-            dense, 0, config.strides, config.detection, candidate_threshold=CANDIDATE_THRESHOLD
-        )
+        detection = replace(config.detection, candidate_threshold=CANDIDATE_THRESHOLD)
+        found = detect(dense, 0, config.strides, detection)
         first = found[:8]
         attentions = attentions_of(first, dense, 0, predictor.model.top_layer)
         maps = mask_probabilities(first, dense, 0, predictor.model.top_layer, config.blender)
@@ -134,9 +132,11 @@ def test_detections_and_their_maps_are_the_originals(name: str, golden_folder: P
 @pytest.mark.parametrize("name", CASES)
 def test_small_picture_gives_the_originals_instances(name: str, golden_folder: Path) -> None:
     predictor = goldens.predictor(name, golden_folder)
-    config = replace(predictor.config, input=replace(predictor.config.input, short_side=0))
-    assert config.input == InputConfig(short_side=0, max_side=config.input.max_side)
-    small = goldens.with_config(predictor, config)
-    (result,) = small.segment([crop()], PredictOptions(score_threshold=CANDIDATE_THRESHOLD**0.5))
+    config = replace(
+        predictor.config,
+        input=replace(predictor.config.input, short_side=0),
+        detection=replace(predictor.config.detection, candidate_threshold=CANDIDATE_THRESHOLD),
+    )
+    (result,) = goldens.with_config(predictor, config).segment([crop()])
     expected = goldens.read(f"{name}/small_320x256")
     assert_same_instances(result, expected, max_other_pixels(name))

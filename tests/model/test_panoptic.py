@@ -41,14 +41,8 @@ def test_first_low_score_ends_the_instances() -> None:
     crops = [block(0, 0, 1, 1), block(0, 1, 1, 1), block(0, 2, 1, 1)]
     result = merge(crops, [0.9, 0.44, 0.44], [1, 2, 3], nothing(1, 4), PanopticConfig())
     assert [s.label for s in result.segments] == [1]
-    lower = merge(
-        crops,
-        [0.9, 0.44, 0.44],
-        [1, 2, 3],
-        nothing(1, 4),
-        PanopticConfig(),
-        instance_score_threshold=0.3,
-    )
+    lenient = PanopticConfig(instance_score_threshold=0.3)
+    lower = merge(crops, [0.9, 0.44, 0.44], [1, 2, 3], nothing(1, 4), lenient)
     assert [s.label for s in lower.segments] == [1, 2, 3]
 
 

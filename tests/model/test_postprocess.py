@@ -98,13 +98,14 @@ def test_nothing_above_the_threshold_gives_no_detections() -> None:
     assert found.boxes_xyxy.shape == (0, 4)
 
 
-def test_lower_threshold_only_adds_at_the_end() -> None:
+def test_higher_threshold_only_cuts_the_end() -> None:
     torch.manual_seed(0)
     one = level(8, 8)
     one[0][...] = torch.randn(1, 2, 8, 8) * 2 - 3
     one[1][...] = torch.rand(1, 4, 8, 8) * 3
-    few = detect(dense(one), 0, (8,), DetectionConfig())
-    many = detect(dense(one), 0, (8,), DetectionConfig(), candidate_threshold=0.001)
+    many = detect(dense(one), 0, (8,), DetectionConfig())
+    few = detect(dense(one), 0, (8,), DetectionConfig(), candidate_threshold=0.3)
+    assert few.scores.min() > 0.3**0.5
     assert len(many) > len(few) > 0
     torch.testing.assert_close(many.scores[: len(few)], few.scores)
     torch.testing.assert_close(many.boxes_xyxy[: len(few)], few.boxes_xyxy)

@@ -11,7 +11,7 @@ from model.predictor import PredictOptions, Predictor
 from model.stages import StageTimes
 from model.structures import Instances
 
-ALL = PredictOptions(score_threshold=0.0)
+ALL = PredictOptions()
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -78,14 +78,14 @@ def test_number_is_cut_after_the_categories_are_chosen(predictor: Predictor) -> 
     rarest = int(np.flatnonzero(counts == counts[counts > 0].min())[0])
     wanted = frozenset({tiny.CATEGORIES.things[rarest].id})
     expected = np.flatnonzero(everything.classes == rarest)[:2]
-    options = PredictOptions(score_threshold=0.0, category_ids=wanted, max_instances=2)
+    options = PredictOptions(category_ids=wanted, max_instances=2)
     (some,) = predictor.segment([picture], options)
     np.testing.assert_array_equal(some.scores, everything.scores[expected])
     assert set(some.classes.tolist()) == {rarest}
 
 
 def test_category_that_is_not_there_gives_nothing(predictor: Predictor) -> None:
-    options = PredictOptions(score_threshold=0.0, category_ids=frozenset({77}))
+    options = PredictOptions(category_ids=frozenset({77}))
     (result,) = predictor.segment([noise(50, 80)], options)
     assert len(result) == 0
     assert result.masks == []
@@ -170,15 +170,18 @@ def test_number_limits_the_things_of_a_partition(panoptic_predictor: Predictor) 
     assert any(not s.is_thing for s in result.segments)
 
 
-def test_partition_without_an_explicit_threshold_uses_the_configurations(
+def test_threshold_of_a_partition_counts_only_above_the_configurations(
     panoptic_predictor: Predictor,
 ) -> None:
     picture = noise(50, 80)
-    default = panoptic_predictor.config.panoptic.instance_score_threshold
-    (result,) = panoptic_predictor.panoptic([picture])
-    (explicit,) = panoptic_predictor.panoptic([picture], PredictOptions(score_threshold=default))
-    np.testing.assert_array_equal(result.segment_ids, explicit.segment_ids)
-    assert all(s.score is None or s.score >= default for s in result.segments)
+    own = panoptic_predictor.config.panoptic.instance_score_threshold
+    (whole,) = panoptic_predictor.panoptic([picture])
+    (lower,) = panoptic_predictor.panoptic([picture], PredictOptions(score_threshold=own / 2))
+    np.testing.assert_array_equal(whole.segment_ids, lower.segment_ids)
+    scores = [s.score for s in whole.segments if s.score is not None]
+    assert min(scores) >= own
+    (best,) = panoptic_predictor.panoptic([picture], PredictOptions(score_threshold=scores[0]))
+    assert [s.score for s in best.segments if s.is_thing] == [scores[0]]
 
 
 def test_categories_must_fit_the_network(predictor: Predictor) -> None:

@@ -1,0 +1,138 @@
+"""An engine without a model, small pictures, and a client without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from PIL import Image
+
+from model.coco import COCO, COCO_PANOPTIC
+from model.presets import preset
+from service.app import create_app
+from service.engine import Job, ModelInfo, Result
+from service.settings import Settings
+
+INSTANCE_MODEL = ModelInfo(
+    name="R_50_3x",
+    sha256="ab" * 32,
+    device="cpu",
+    precision="float32",
+    config=preset("R_50_3x"),
+    categories=COCO,
+)
+PANOPTIC_MODEL = ModelInfo(
+    name="Panoptic/R_50_1x",
+    sha256="cd" * 32,
+    device="cpu",
+    precision="float32",
+    config=preset("Panoptic/R_50_1x"),
+    categories=COCO_PANOPTIC,
+)
+JPEG_BODY = {"Content-Type": "image/jpeg"}
+
+
+class FakeEngine:
+    """Answers every picture with `{"n": its number}`, and remembers the jobs.
+
+    Args:
+        models: what is loaded.
+        outcome: an exception to raise instead of answering.
+        unready_reason: as `Engine.unready_reason`.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[ModelInfo] = (INSTANCE_MODEL, PANOPTIC_MODEL),
+        *,
+        outcome: BaseException | None = None,
+        unready_reason: str | None = None,
+    ) -> None:
+        self.models = tuple(models)
+        self.unready_reason = unready_reason
+        self.jobs: list[Job] = []
+        self.cancelled = 0
+        self.hold: asyncio.Event | None = None  # when set, answers wait for it
+        self._outcome = outcome
+
+    def start(self) -> None:
+        pass
+
+    async def wait_until_loaded(self) -> None:
+        pass
+
+    async def submit(self, job: Job) -> Result:
+        self.jobs.append(job)
+        if self._outcome is not None:
+            raise self._outcome
+        if self.hold is not None:
+            try:
+                await self.hold.wait()
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+        bodies = tuple(b'{"n":%d}' % number for number in range(len(job.pictures)))
+        return Result(bodies=bodies, seconds={"queue": 0.001, "forward": 0.25})
+
+    def drain(self) -> None:
+        self.unready_reason = "draining"
+
+    def stop(self) -> None:
+        pass
+
+
+def app_of(engine: FakeEngine | None = None, **settings: Any) -> FastAPI:
+    """An application on a fake engine."""
+    return create_app(Settings(**settings), engine or FakeEngine())
+
+
+def call(app: FastAPI, method: str, url: str, **request: Any) -> httpx.Response:
+    """The answer of an application to one request."""
+
+    async def run() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            return await client.request(method, url, **request)
+
+    return asyncio.run(run())
+
+
+def post_picture(
+    engine: FakeEngine,
+    url: str = "/segment",
+    headers: dict[str, str] | None = None,
+    **settings: Any,
+) -> httpx.Response:
+    """The answer to a small JPEG sent as the raw body."""
+    app = app_of(engine, **settings)
+    return call(app, "POST", url, content=picture(), headers={**JPEG_BODY, **(headers or {})})
+
+
+def picture(width: int = 8, height: int = 6, kind: str = "JPEG") -> bytes:
+    """The encoded bytes of a small grey picture."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), (90, 120, 150)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def assert_problem(answer: httpx.Response, status: int, *mentions: str) -> dict[str, Any]:
+    """Check that an answer is a problem document of that status whose detail has the mentions."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert {"type", "title", "status", "detail", "request_id"} <= set(body)
+    assert body["status"] == status
+    assert body["request_id"] == answer.headers["x-request-id"]
+    for mention in mentions:
+        assert mention in body["detail"], body["detail"]
+    return body
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until the condition holds."""
+    while not condition():
+        await asyncio.sleep(0.001)

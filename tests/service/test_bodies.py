@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from service_fakes import FakeEngine, app_of, assert_problem, call, picture
+
+PICTURE = picture()
+BASE64 = base64.b64encode(PICTURE).decode()
+
+
+def post(engine: FakeEngine, body: Any = None, url: str = "/segment", **request: Any) -> Any:
+    if body is not None:
+        request["content"] = body if isinstance(body, bytes | str) else json.dumps(body)
+        request.setdefault("headers", {"Content-Type": "application/json"})
+    return call(app_of(engine), "POST", url, **request)
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "image/jpeg",
+        "image/png",
+        "image/webp",
+        "image/bmp",
+        "image/tiff",
+        "application/octet-stream",
+        "Image/JPEG; charset=binary",
+    ],
+)
+def test_raw_body_is_one_image_whatever_its_type_says(media_type: str) -> None:
+    engine = FakeEngine()
+    answer = post(engine, PICTURE, headers={"Content-Type": media_type})
+
+    assert answer.status_code == 200
+    [received] = engine.jobs[0].pictures
+    assert received.data == PICTURE
+    assert received.id is None
+
+
+def test_body_without_a_type_is_read_as_raw_bytes() -> None:
+    engine = FakeEngine()
+    assert post(engine, PICTURE, headers={}).status_code == 200
+    assert engine.jobs[0].pictures[0].data == PICTURE
+
+
+def test_body_in_chunks_is_put_together() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield PICTURE[:10]
+        yield PICTURE[10:]
+
+    engine = FakeEngine()
+    answer = post(engine, content=chunks(), headers={"Content-Type": "image/jpeg"})
+    assert answer.status_code == 200
+    assert engine.jobs[0].pictures[0].data == PICTURE
+
+
+def test_form_parts_come_in_order_with_their_file_names() -> None:
+    engine = FakeEngine()
+    second = picture(4, 4, "PNG")
+    files = [
+        ("image", ("a.jpg", PICTURE, "image/jpeg")),
+        ("file", ("ü b.png", second, "image/png")),
+        ("images", (None, PICTURE)),
+        ("files", ("d.jpg", PICTURE)),
+    ]
+    answer = post(engine, files=files)
+
+    assert answer.json()["images"] == [{"n": 0}, {"n": 1}, {"n": 2}, {"n": 3}]
+    received = engine.jobs[0].pictures
+    assert [one.id for one in received] == ["a.jpg", "ü b.png", None, "d.jpg"]
+    assert [one.data for one in received] == [PICTURE, second, PICTURE, PICTURE]
+
+
+def test_option_as_a_form_part_is_refused_rather_than_ignored() -> None:
+    answer = post(FakeEngine(), files={"image": PICTURE}, data={"score_threshold": "0.5"})
+    assert_problem(answer, 422, "'score_threshold'", "query string")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"images": [{"data": BASE64, "id": "x"}]},
+        {"image": {"data": f"data:image/jpeg;base64,{BASE64}", "id": "x"}},
+        {"images": [{"data": f"DATA:image/png;charset=utf-8;BASE64,{BASE64}", "id": "x"}]},
+        {"image": {"data": BASE64[:50] + "\r\n" + BASE64[50:], "id": "x"}},
+    ],
+)
+def test_json_brings_base64_or_a_data_uri(body: dict[str, Any]) -> None:
+    engine = FakeEngine()
+    assert post(engine, body).status_code == 200
+    [received] = engine.jobs[0].pictures
+    assert (received.data, received.id) == (PICTURE, "x")
+
+
+def test_json_image_may_be_the_bare_text() -> None:
+    engine = FakeEngine()
+    assert post(engine, {"images": [BASE64, BASE64]}).status_code == 200
+    assert [one.data for one in engine.jobs[0].pictures] == [PICTURE, PICTURE]
+
+
+def test_json_brings_options_beside_the_images() -> None:
+    engine = FakeEngine()
+    body = {
+        "image": BASE64,
+        "score_threshold": 0.5,
+        "max_instances": 7,
+        "classes": ["bus", 17],
+        "masks": "none",
+        "model": None,
+    }
+    assert post(engine, body).status_code == 200
+    [job] = engine.jobs
+    assert (job.score_threshold, job.max_instances, job.masks) == (0.5, 7, "none")
+    assert job.category_ids == frozenset({6, 17})
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "mention"),
+    [
+        ('{"images": [', 400, "at character 12"),
+        (b'{"image": "\xff"}', 400, "UTF-8"),
+        ("[" * 100_000, 400, "not valid JSON"),
+        ("[]", 400, "not an object"),
+        ({}, 422, "no 'images'"),
+        ({"images": {}}, 422, "not a list"),
+        ({"images": []}, 422, "no image"),
+        ({"images": [3]}, 422, "image 0 is not an object"),
+        ({"image": BASE64, "images": [BASE64]}, 422, "both"),
+        ({"images": [{"dat": BASE64}]}, 422, "the nearest known one is 'data'"),
+        ({"images": [BASE64, {"id": "b"}]}, 422, "image 1 ('b'): it has no 'data'"),
+        ({"image": {"data": BASE64, "id": 3}}, 422, "id 3"),
+        ({"images": [BASE64, {"data": "@@@@", "id": "q"}]}, 400, "image 1 ('q')"),
+        ({"image": "data:image/jpeg,abcd"}, 400, "base64"),
+        ({"image": "data:image/jpeg;base64"}, 400, "base64"),
+        ({"image": BASE64, "masc": "rle"}, 422, "the nearest known one is 'masks'"),
+        ({"image": BASE64, "imagess": []}, 422, "the nearest known one is 'images'"),
+        ('{"image": "AAAA", "masks": "rle", "masks": "none"}', 422, "'masks' twice"),
+    ],
+)
+def test_unusable_json_is_refused(body: Any, status: int, mention: str) -> None:
+    engine = FakeEngine()
+    assert_problem(post(engine, body), status, mention)
+    assert engine.jobs == []
+
+
+def test_image_by_url_is_403() -> None:
+    answer = post(FakeEngine(), {"images": [BASE64, {"url": "https://host/a.jpg", "id": "u"}]})
+    body = assert_problem(answer, 403, "switched off")
+    assert body["image"] == {"index": 1, "id": "u"}
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "image/gif", "application/xml"])
+def test_other_media_types_are_415(media_type: str) -> None:
+    answer = post(FakeEngine(), PICTURE, headers={"Content-Type": media_type})
+    assert_problem(answer, 415, f"'{media_type}'", "image/jpeg")
+
+
+def test_curl_without_a_type_is_told_how_to_give_one() -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert_problem(post(FakeEngine(), PICTURE, headers=headers), 415, "with curl")
+
+
+def test_compressed_body_is_415() -> None:
+    headers = {"Content-Type": "image/jpeg", "Content-Encoding": "gzip"}
+    assert_problem(post(FakeEngine(), PICTURE, headers=headers), 415, "'gzip'")

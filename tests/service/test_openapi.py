@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+from service_fakes import app_of, call
+
+from service import examples
+from service.engine import Task
+from service.errors import KINDS, problem
+from service.options import RECORDS
+from service.schemas import PanopticAnswer, PanopticRequest, Problem, SegmentAnswer, SegmentRequest
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    answer: dict[str, Any] = call(app_of(score_threshold=0.4), "GET", "/openapi.json").json()
+    return answer
+
+
+def references(node: Any) -> set[str]:
+    if isinstance(node, dict):
+        own = {node["$ref"]} if isinstance(node.get("$ref"), str) else set()
+        return own.union(*(references(value) for value in node.values()))
+    if isinstance(node, list):
+        return set().union(*(references(value) for value in node))
+    return set()
+
+
+def test_every_route_is_documented(document: dict[str, Any]) -> None:
+    routes = {
+        (route.path.replace(":path", ""), method.lower())
+        for route in app_of().routes
+        if isinstance(route, APIRoute)
+        for method in (route.methods or set()) - {"HEAD"}  # it goes with GET
+    }
+    documented = {
+        (path, method) for path, operations in document["paths"].items() for method in operations
+    }
+    assert routes - {("/docs", "get"), ("/openapi.json", "get")} == documented
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    found = references(document)
+    assert found
+    for reference in found:
+        node: Any = document
+        for step in reference.removeprefix("#/").split("/"):
+            node = node[step]
+
+
+def test_every_body_form_is_documented(document: dict[str, Any]) -> None:
+    for path in ("/segment", "/panoptic"):
+        assert set(document["paths"][path]["post"]["requestBody"]["content"]) == {
+            "image/jpeg",
+            "image/png",
+            "image/webp",
+            "image/bmp",
+            "image/tiff",
+            "application/octet-stream",
+            "multipart/form-data",
+            "application/json",
+        }
+
+
+@pytest.mark.parametrize("task", ["segment", "panoptic"])
+def test_every_option_is_documented_with_its_range_and_default(
+    document: dict[str, Any], task: Task
+) -> None:
+    operation = document["paths"][f"/{task}"]["post"]
+    options = {one["name"]: one for one in operation["parameters"] if one["in"] == "query"}
+
+    assert set(options) == set(RECORDS[task].model_fields)
+    assert all(one["description"] for one in options.values())
+    assert options["score_threshold"]["schema"]["minimum"] == 0
+    assert options["score_threshold"]["schema"]["maximum"] == 1
+    assert options["max_instances"]["schema"]["maximum"] == 1000
+    assert options["max_instances"]["schema"]["default"] == 100
+    assert options["masks"]["schema"]["default"] == "rle"
+    assert options["render"]["schema"]["enum"] == ["json", "overlay"]
+    assert options["classes"]["schema"]["type"] == "array"
+
+
+def test_threshold_of_segment_is_that_of_the_server_and_of_panoptic_the_models(
+    document: dict[str, Any],
+) -> None:
+    for path, expected in (("/segment", 0.4), ("/panoptic", None)):
+        parameters = document["paths"][path]["post"]["parameters"]
+        [threshold] = [one for one in parameters if one["name"] == "score_threshold"]
+        assert threshold["schema"].get("default") == expected
+    assert "configuration's own threshold" in threshold["description"]
+
+
+def test_json_members_have_no_default_that_could_contradict_the_query(
+    document: dict[str, Any],
+) -> None:
+    for name in ("SegmentRequest", "PanopticRequest"):
+        members = document["components"]["schemas"][name]["properties"]
+        assert "score_threshold" in members
+        assert not any("default" in member for member in members.values())
+
+
+def test_every_error_is_a_problem_document(document: dict[str, Any]) -> None:
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                if status != "200":
+                    [media_type] = response["content"]
+                    assert media_type == "application/problem+json"
+
+
+def test_examples_fit_their_records() -> None:
+    SegmentRequest.model_validate(examples.REQUESTS["segment"])
+    PanopticRequest.model_validate(examples.REQUESTS["panoptic"])
+    SegmentAnswer.model_validate(examples.ANSWERS["segment"])
+    PanopticAnswer.model_validate(examples.ANSWERS["panoptic"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_errors_fit_their_record(kind: Any) -> None:
+    Problem.model_validate(examples.problem(kind))
+    refusal = kind("do better").about_image(2, "b.jpg")
+    sent = Problem.model_validate_json(problem(refusal, "id"))
+    assert sent.detail == "image 2 ('b.jpg'): do better"

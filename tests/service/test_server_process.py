@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+from service_fakes import JPEG_BODY, picture
+from serving import Server, serve
+
+FAKE = (str(Path(__file__).with_name("fake_server.py")),)
+
+
+def post(server: Server, width: int, answers: list[int]) -> None:
+    answer = httpx.post(
+        f"{server.url}/segment", content=picture(width), headers=JPEG_BODY, timeout=60
+    )
+    answers.append(answer.status_code)
+
+
+def drain(server: Server) -> None:
+    server.process.send_signal(signal.SIGTERM)
+    while (answer := httpx.get(f"{server.url}/readyz")).status_code == 200:
+        pass
+    assert "draining" in answer.json()["detail"]
+
+
+def test_weights_that_cannot_be_had_end_it_with_code_2_and_one_line() -> None:
+    with serve("--weights", "no/such/file.pth") as server:
+        assert server.wait_for_exit() == 2
+        [line] = server.read("stderr").splitlines()
+        assert line.startswith("python -m service: cannot load the model: ")
+        assert "no/such/file.pth" in line
+
+
+def test_bad_setting_ends_it_with_code_2_and_one_line() -> None:
+    with serve("--score-threshold", "2", command=FAKE) as server:
+        assert server.wait_for_exit() == 2
+        [line] = server.read("stderr").splitlines()
+        assert "--score-threshold" in line
+        assert "'2'" in line
+
+
+def test_port_in_use_ends_it_with_code_2_and_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with serve("--port", str(port), command=FAKE) as server:
+            assert server.wait_for_exit() == 2
+            [line] = server.read("stderr").splitlines()
+            assert f"cannot listen on 127.0.0.1:{port}" in line
+
+
+def test_server_answers_health_while_it_loads_and_stops_at_once() -> None:
+    with serve("--weights", "slow", "--grace-s", "0", command=FAKE) as server:
+        server.wait_until_listening()
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        readiness = httpx.get(f"{server.url}/readyz")
+        assert readiness.status_code == 503
+        assert "loading" in readiness.json()["detail"]
+        assert server.terminate() == 0
+
+
+def test_ready_server_prints_its_address_and_answers() -> None:
+    with serve(command=FAKE) as server:
+        server.wait_until_ready()
+        assert f"{server.url}/segment" in server.read("stdout")
+        answer = httpx.post(f"{server.url}/segment", content=picture(), headers=JPEG_BODY)
+        assert answer.json()["images"] == [{}]
+        assert answer.headers["x-request-id"] in server.read("stderr")
+
+
+def test_draining_server_is_unready_but_answers_until_the_grace_period_ends() -> None:
+    with serve("--grace-s", "3600", command=FAKE) as server:
+        server.wait_until_ready()
+        drain(server)
+        answer = httpx.post(f"{server.url}/segment", content=picture(), headers=JPEG_BODY)
+        assert answer.status_code == 200
+        assert server.terminate() == 0  # a second signal cuts the grace period short
+
+
+def test_accepted_requests_are_answered_before_it_stops() -> None:
+    with serve("--grace-s", "3600", command=FAKE) as server:
+        server.wait_until_ready()
+        answers: list[int] = []
+        sender = threading.Thread(target=post, args=(server, 100, answers))
+        sender.start()
+        server.wait_for_line("started")
+        drain(server)
+        assert server.terminate() == 0
+        sender.join()
+        assert answers == [200]
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_names_every_flag_and_the_environment(flag: str) -> None:
+    with serve(flag) as server:
+        assert server.wait_for_exit() == 0
+        text = server.read("stdout")
+        assert "--max-pixels" in text
+        assert "--override" in text
+        assert "BLENDMASK_WEIGHTS" in text
