@@ -2,20 +2,24 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WEIGHTS ?=
 PORT ?= 8000
 
-.PHONY: help install serve test test-golden test-gpu lint format clean
+.PHONY: help install serve test test-golden test-masks-slow test-asan test-gpu lint format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 install: $(VENV)/.installed ## Create the environment with the tested set of packages
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# torch comes first and the build is not isolated: csrc/ is compiled against that very torch.
+# Without a compiler the installation goes through too, and the plain references are used.
+$(VENV)/.installed: pyproject.toml constraints.txt setup.py $(wildcard csrc/*/*)
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; say make PYTHON=python3.12, for example") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(PIP) setuptools torch
+	$(PIP) --no-build-isolation --editable '.[dev]'
 	@touch $@
 
 serve: install ## Start the server (WEIGHTS=file or released name, PORT=8000)
@@ -26,6 +30,19 @@ test: lint ## Linters, types, import contracts, and the ordinary tests
 
 test-golden: install ## Every configuration on every photo (BLENDMASK_GOLDEN=folder for other numbers)
 	$(BIN)/python -m pytest -m 'not gpu' tests/model/test_golden_photos.py tests/model/test_golden_network.py tests/model/test_golden_variants.py
+
+test-masks-slow: install ## Compiled masks against the reference and pycocotools, 100,000 cases
+	$(BIN)/python -m pytest -m masks_slow
+
+# A copy of the package with sanitized libraries; their runtimes must be in the process from the
+# start. Python itself never frees all it has, so leaks are watched by a test of their own.
+test-asan: install ## The CPU operations under the Address and UndefinedBehavior sanitizers
+	rm -rf build/asan
+	BLENDMASK_SANITIZE=1 $(BIN)/python setup.py --quiet build_ext --build-temp build/asan/temp --build-lib build/asan
+	cp model/*.py build/asan/model
+	PYTHONPATH=build/asan ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+		LD_PRELOAD="$(foreach name,asan ubsan stdc++,$(shell c++ -print-file-name=lib$(name).so))" \
+		$(BIN)/pytest -k 'not leave_no_memory' tests/model/test_ops.py tests/model/test_rle.py
 
 test-gpu: install ## What needs a CUDA device
 	$(BIN)/python -m pytest -m gpu

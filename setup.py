@@ -103,7 +103,7 @@ def extensions() -> list[Extension]:
             libraries=["torch_cuda", "torch_cpu", "cudart_static", "dl", "rt", "pthread"],
             **shared,
         )
-        cuda.compiler = home / "bin" / "nvcc"  # type: ignore[attr-defined]
+        cuda.compiler = home / "bin" / "nvcc"
         found.append(cuda)
     return found
 
