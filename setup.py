@@ -5,7 +5,11 @@ build time, the package installs all the same and its plain references are used.
 built against libtorch's stable ABI, so one build serves torch 2.11 and later. Build without
 isolation (pip install --no-build-isolation), or the isolated build won't see torch.
 
-BLENDMASK_SANITIZE=1 builds with the Address and UndefinedBehavior sanitizers (make test-asan).
+The kernels are compiled where torch is a CUDA build and its toolkit is there; what fails there
+leaves the CPU's operations in place.
+
+BLENDMASK_SANITIZE=1 builds with the Address and UndefinedBehavior sanitizers (make test-asan),
+for the CPU alone. BLENDMASK_CUDA_ARCHITECTURES="90" compiles the kernels for one device only.
 """
 
 from __future__ import annotations
@@ -20,24 +24,23 @@ from typing import Any
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import PlatformError
 
 ROOT = Path(__file__).parent
 OLDEST_TORCH = "0x020b000000000000"  # 2.11: the ABI that the operations keep to
 DEFINES = [("TORCH_TARGET_VERSION", OLDEST_TORCH), ("Py_LIMITED_API", "0x030b0000")]
 # A contracted multiply-add would round differently from the references.
 FLAGS = ["-std=c++20", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-g0"]
-# Hopper by its own code, anything newer from the last line's portable one.
 CUDA_FLAGS = [
     "-std=c++20",
     "-O3",
     "--fmad=false",
-    "-Xcompiler=-fPIC,-fvisibility=hidden",
-    "-gencode=arch=compute_80,code=sm_80",
-    "-gencode=arch=compute_86,code=sm_86",
-    "-gencode=arch=compute_89,code=sm_89",
-    "-gencode=arch=compute_90,code=sm_90",
-    "-gencode=arch=compute_90,code=compute_90",
+    "--Werror=all-warnings",
+    "-Xcompiler=-fPIC,-fvisibility=hidden,-Wall",
+    "--threads=0",
 ]
+# By their own code those of these that the compiler knows; anything newer from portable code.
+CUDA_ARCHITECTURES = ["80", "86", "89", "90", "100", "120"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-g", "-O1"]
 
 
@@ -84,21 +87,24 @@ def extensions() -> list[Extension]:
         Extension(
             "model._ops_cpu",
             sources("cpu", ".cpp"),
-            depends=sources("cpu", ".h"),
+            depends=sources("cpu", ".h") + sources(".", ".h"),
             extra_compile_args=[*FLAGS, *sanitize],
             libraries=["torch_cpu"],
             **shared,
         )
     ]
     kernels = sources("cuda", ".cu")
-    home = toolkit(torch.version.cuda) if kernels and torch.version.cuda else None
+    wanted = kernels and torch.version.cuda and not sanitize
+    home = toolkit(torch.version.cuda) if wanted else None
+    if wanted and home is None:
+        sys.stderr.write(f"csrc/cuda is left out: no toolkit of CUDA {torch.version.cuda} found\n")
     if home is not None:
         shared["include_dirs"] = [*shared["include_dirs"], str(home / "include")]
         shared["library_dirs"] = [*shared["library_dirs"], str(home / "lib64")]
         cuda = Extension(
             "model._ops_cuda",
             kernels,
-            depends=sources("cuda", ".h") + sources("cuda", ".cuh"),
+            depends=sources("cuda", ".cuh") + sources(".", ".h"),
             extra_compile_args=FLAGS,
             libraries=["torch_cuda", "torch_cpu", "cudart_static", "dl", "rt", "pthread"],
             **shared,
@@ -106,6 +112,17 @@ def extensions() -> list[Extension]:
         cuda.compiler = home / "bin" / "nvcc"
         found.append(cuda)
     return found
+
+
+def architecture_flags(compiler: Path) -> list[str]:
+    """Return what makes nvcc compile for every wanted architecture that it knows."""
+    known = subprocess.run([compiler, "--list-gpu-code"], capture_output=True, text=True).stdout
+    chosen = os.environ.get("BLENDMASK_CUDA_ARCHITECTURES", "").split() or CUDA_ARCHITECTURES
+    chosen = [number for number in chosen if f"sm_{number}" in known.split()]
+    if not chosen:
+        raise PlatformError(f"{compiler} knows none of the architectures that csrc/cuda is for")
+    flags = [f"-gencode=arch=compute_{number},code=sm_{number}" for number in chosen]
+    return [*flags, f"-gencode=arch=compute_{chosen[-1]},code=compute_{chosen[-1]}"]
 
 
 def sources(folder: str, suffix: str) -> list[str]:
@@ -131,10 +148,8 @@ class BuildOperations(build_ext):
         target.parent.mkdir(parents=True, exist_ok=True)
         defines = [f"-D{name}={value}" for name, value in ext.define_macros]
         includes = [f"-I{path}" for path in ext.include_dirs]
-        self.spawn(
-            [str(compiler), *CUDA_FLAGS, "-DUSE_CUDA", *defines, *includes]  # noqa: RUF005
-            + ["-c", source, "-o", str(target)]
-        )
+        command = [str(compiler), *CUDA_FLAGS, *architecture_flags(compiler)]
+        self.spawn([*command, "-DUSE_CUDA", *defines, *includes, "-c", source, "-o", str(target)])
         return str(target)
 
 

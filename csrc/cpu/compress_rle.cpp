@@ -6,26 +6,19 @@
 
 #include <torch/csrc/stable/library.h>
 
+#include "../rle_math.h"
+
 namespace blendmask {
 namespace {
 
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-// Five bits a character, lowest first; from the fourth count on, the difference to the count
-// two before.
 std::string compress(const int64_t* counts, int64_t num_counts) {
   std::string text;
   for (int64_t i = 0; i < num_counts; ++i) {
-    int64_t value = i > 2 ? counts[i] - counts[i - 2] : counts[i];
-    bool more = true;
-    while (more) {
-      const int64_t low = value & 31;
-      value >>= 5;
-      // Bit 4 is the sign: the number is complete when the rest only repeats it.
-      more = (low & 16) != 0 ? value != -1 : value != 0;
-      text.push_back(static_cast<char>(48 + low + (more ? 32 : 0)));
-    }
+    each_character(written_value(counts + i, i),
+                   [&](uint8_t character) { text.push_back(static_cast<char>(character)); });
   }
   return text;
 }

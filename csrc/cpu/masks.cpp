@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "../paste_math.h"
+
 namespace blendmask {
 
 using torch::headeronly::ScalarType;
@@ -49,24 +51,13 @@ PackedMasks pack(const std::vector<Mask>& masks, int64_t num_pixels) {
 
 Axis read_axis(float low, float high, int64_t num_pixels, int64_t map_size) {
   Axis axis;
-  if (!std::isfinite(low) || !std::isfinite(high) || !(high > low)) return axis;
-  const double reach =
-      (static_cast<double>(high) - static_cast<double>(low)) / static_cast<double>(map_size) / 2 +
-      1;
-  const auto pixels = static_cast<double>(num_pixels);
-  const auto first =
-      static_cast<int64_t>(std::clamp(std::floor(static_cast<double>(low) - reach), 0.0, pixels));
-  const auto last =
-      static_cast<int64_t>(std::clamp(std::ceil(static_cast<double>(high) + reach), 0.0, pixels));
+  const PixelRange range = reachable(low, high, num_pixels, map_size);
   const float extent = high - low;
   const auto size = static_cast<float>(map_size);
-  axis.cells.reserve(std::max<int64_t>(last - first, 0));
+  axis.cells.reserve(std::max<int64_t>(range.last - range.first, 0));
   axis.weights.reserve(axis.cells.capacity());
-  for (int64_t pixel = first; pixel < last; ++pixel) {
-    const float centre = static_cast<float>(pixel) + 0.5F;
-    // grid_sample's convention without aligned corners: -1 and 1 are the map's outer edges.
-    const float normalised = (centre - low) / extent * 2.0F - 1.0F;
-    const float position = ((normalised + 1.0F) * size - 1.0F) / 2.0F;
+  for (int64_t pixel = range.first; pixel < range.last; ++pixel) {
+    const float position = position_of(pixel, low, extent, size);
     const float cell = std::floor(position);
     if (!(cell >= -1.0F && cell < size)) {
       if (axis.cells.empty()) continue;

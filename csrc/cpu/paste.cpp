@@ -14,6 +14,8 @@
 #include <cmath>
 #include <memory>
 
+#include "../paste_math.h"
+
 namespace blendmask {
 namespace {
 
@@ -79,8 +81,8 @@ BLENDMASK_AVX2 void read_column(int64_t padded, const float* above, const float*
                                 float threshold, float* __restrict value, float* __restrict slope,
                                 uint8_t* __restrict first, uint8_t* __restrict last) {
   for (int64_t s = 0; s < padded; ++s) {
-    const float upper = above[s] + weight * (above_next[s] - above[s]);
-    const float lower = below[s] + weight * (below_next[s] - below[s]);
+    const float upper = interpolated(above[s], above_next[s], weight);
+    const float lower = interpolated(below[s], below_next[s], weight);
     const float way = lower - upper;
     value[s] = upper;
     slope[s] = way;
@@ -99,29 +101,6 @@ uint64_t bits_of(const uint8_t* flags) {
     bits |= (eight * 0x0102040810204080ULL >> 56) << (8 * part);
   }
   return bits;
-}
-
-// The first row in (start, end) whose state is that of the last row, by exact values.
-int64_t crossing(float value, float slope, float threshold, const float* weights, int64_t start,
-                 int64_t end, bool state_after) {
-  int64_t before = start, after = end - 1;
-  const float place = (threshold - value) / slope;
-  const float step = (weights[after] - weights[before]) / static_cast<float>(after - before);
-  const float guess = static_cast<float>(before) + (place - weights[before]) / step;
-  int64_t probe = (before + after) / 2;
-  if (guess > static_cast<float>(before) && guess < static_cast<float>(after)) {
-    probe = static_cast<int64_t>(guess);
-  }
-  for (int tries = 0; after - before > 1; ++tries) {
-    // The guess and its neighbours nearly always settle it; halving ends the rest.
-    probe = tries < 3 ? std::clamp(probe, before + 1, after - 1) : (before + after) / 2;
-    if ((value + weights[probe] * slope >= threshold) == state_after) {
-      after = probe--;
-    } else {
-      before = probe++;
-    }
-  }
-  return after;
 }
 
 }  // namespace
@@ -163,7 +142,8 @@ Mask paste(const float* map, int64_t size, const float* box, int64_t height, int
         // Bands of padding are background from their start: where the column ends.
         if (between >> bit & 1) turn(band < bands.count ? bands.starts[band] : rows.size());
         if ((first ^ last) >> bit & 1) {
-          turn(crossing(column.value[band], column.slope[band], threshold, rows.weights.data(),
+          const auto weight_of = [&](int64_t row) { return rows.weights[row]; };
+          turn(crossing(column.value[band], column.slope[band], threshold, weight_of,
                         bands.starts[band], bands.starts[band + 1], last >> bit & 1));
         }
       }

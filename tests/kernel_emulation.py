@@ -1,0 +1,49 @@
+"""The CUDA kernels compiled as plain C++: `blendmask_emulated` has the operations of `blendmask`.
+
+tests/csrc/emulation.h stands in for CUDA; everything else is the code that runs on a GPU.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model import ops as ops  # defines the operations
+
+ROOT = Path(__file__).parent.parent
+OPERATIONS = sorted(path.stem for path in (ROOT / "csrc" / "cuda").glob("*.cu"))
+COMPILER = shutil.which("c++") or shutil.which("g++")
+FLAGS = (
+    "-x", "c++", "-std=c++20", "-O1", "-g", "-Wall", "-Werror", "-fPIC", "-fvisibility=hidden",
+    "-ffp-contract=off", "-DBLENDMASK_EMULATED", "-DTORCH_TARGET_VERSION=0x020b000000000000",
+)  # fmt: skip
+SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
+_LIBRARY = torch.library.Library("blendmask_emulated", "DEF")
+
+
+@functools.cache
+def emulated(folder: Path, *, sanitize: bool = False) -> Any:
+    """Return `torch.ops.blendmask_emulated`, compiled into the folder."""
+    torch_folder = Path(torch.__file__).parent
+    more = SANITIZE if sanitize else ()
+    running = []
+    for name in OPERATIONS:
+        source, target = ROOT / "csrc" / "cuda" / f"{name}.cu", folder / f"{name}.o"
+        includes = [f"-I{torch_folder / 'include'}", f"-I{ROOT / 'tests' / 'csrc'}"]
+        command = [COMPILER, *FLAGS, *more, *includes, "-c", source, "-o", target]
+        running.append(subprocess.Popen(command))
+        _LIBRARY.define(str(getattr(torch.ops.blendmask, name).default._schema).split("::")[1])
+    assert [one.wait() for one in running] == [0] * len(running)
+    library = folder / "emulated.so"
+    objects = [folder / f"{name}.o" for name in OPERATIONS]
+    torch_library = (f"-L{torch_folder / 'lib'}", "-ltorch_cpu")
+    subprocess.run(
+        [COMPILER, "-shared", *more, *objects, "-o", library, *torch_library], check=True
+    )
+    torch.ops.load_library(library)
+    return torch.ops.blendmask_emulated
