@@ -5,7 +5,7 @@ implementation for every device, and a fake one for tracing. The libraries that 
 of csrc/ bring faster implementations for their device; which one runs is the dispatcher's
 business. Without them the same results come slower, and the log says so once.
 """
-# R instances, M mask side, T run lengths of all instances
+# N images, R instances, K bases, A attention side, M mask side, T run lengths of all instances
 
 from __future__ import annotations
 
@@ -70,6 +70,43 @@ def paste(
     return ops_reference.paste(probabilities, boxes_xyxy, height, width, threshold)
 
 
+def blend(
+    bases: Tensor,
+    boxes_xyxy: Tensor,
+    images: Tensor,
+    attentions: Tensor,
+    *,
+    mask_size: int,
+    sampling_ratio: int = 1,
+    aligned: bool = True,
+    bilinear: bool = True,
+) -> Tensor:
+    """Return the probability of each box's object on an M × M grid over the box.
+
+    ROIAlign of the bases, attentions enlarged to the grid, softmax over bases, weighted sum,
+    sigmoid. Differentiable in bases and attentions: the backward pass computes the reference
+    again, so nothing but the arguments is kept for it.
+
+    Args:
+        bases: (N, K, H/4, W/4) float.
+        boxes_xyxy: (R, 4) in pixels of the network input.
+        images: (R,) int64, which picture each box is in.
+        attentions: (R, K, A, A).
+        mask_size: M.
+        sampling_ratio, aligned: ROIAlign's.
+        bilinear: how attentions are enlarged; otherwise by the nearest.
+    Returns:
+        (R, M, M) in (0, 1); exactly 0.5 where the box leaves the padded input.
+    """
+    arguments = (bases, boxes_xyxy.to(bases.dtype), images, attentions.to(bases.dtype))
+    rest = (mask_size, sampling_ratio, aligned, bilinear)
+    # An adaptive number of samples, and the narrow types, are the reference's alone.
+    if sampling_ratio < 1 or bases.dtype not in (torch.float32, torch.float64):
+        return ops_reference.blend(*arguments, *rest)
+    blended: Tensor = torch.ops.blendmask.blend(*arguments, *rest)
+    return blended
+
+
 def is_compiled(operation: str, device: torch.device | str) -> bool:
     """Say whether an operation of that name has a compiled implementation for the device."""
     key = torch.device(device).type.upper()
@@ -101,6 +138,26 @@ def _fake_paste_rle(
 
 def _fake_compress_rle(counts: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     return counts.new_empty(_unknown_size(), dtype=torch.uint8), torch.empty_like(offsets)
+
+
+def _fake_blend(
+    bases: Tensor, boxes_xyxy: Tensor, images: Tensor, attentions: Tensor, mask_size: int, *_: Any
+) -> Tensor:
+    return bases.new_empty(boxes_xyxy.shape[0], mask_size, mask_size)
+
+
+def _keep_for_blend(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:4])
+    ctx.rest = inputs[4:]
+
+
+def _blend_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    bases, boxes_xyxy, images, attentions = ctx.saved_tensors
+    with torch.enable_grad():
+        wanted = [bases.detach().requires_grad_(), attentions.detach().requires_grad_()]
+        again = ops_reference.blend(wanted[0], boxes_xyxy, images, wanted[1], *ctx.rest)
+    bases_gradient, attentions_gradient = torch.autograd.grad(again, wanted, gradient)
+    return (bases_gradient, None, None, attentions_gradient, *(None for _ in ctx.rest))
 
 
 def _unknown_size() -> Any:
@@ -153,6 +210,15 @@ _define(
     "compress_rle(Tensor counts, Tensor offsets) -> (Tensor text, Tensor text_offsets)",
     ops_reference.compress_rle,
     _fake_compress_rle,
+)
+_define(
+    "blend(Tensor bases, Tensor boxes_xyxy, Tensor images, Tensor attentions, int mask_size,"
+    " int sampling_ratio, bool aligned, bool bilinear) -> Tensor",
+    ops_reference.blend,
+    _fake_blend,
+)
+torch.library.register_autograd(
+    "blendmask::blend", _blend_backward, setup_context=_keep_for_blend, lib=_LIBRARY
 )
 # On import, under its lock: once, before anything is traced, whatever thread comes first.
 _load()

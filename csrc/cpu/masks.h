@@ -2,6 +2,7 @@
 // share. Tensors stop at the operations' own files; here are plain numbers only.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <vector>
@@ -76,10 +77,15 @@ struct PackedMasks {
 };
 PackedMasks pack(const std::vector<Mask>& masks, int64_t num_pixels);
 
-// Calls f(i) for i in [0, n) on torch's threads; whoever is free takes the next.
+// Calls f(i) for i in [0, n) on torch's threads; whoever is free takes the next. Work of less
+// than a few hundred microseconds stays on the caller's: on a busy machine waking the others and
+// waiting for them costs more.
+constexpr int64_t kWorthThreads = 300'000;
+
 template <class F>
-void for_each(int64_t n, const F& f) {
-  const int64_t workers = std::min<int64_t>(n, torch::stable::get_num_threads());
+void for_each(int64_t n, int64_t nanoseconds, const F& f) {
+  const int64_t threads = nanoseconds < kWorthThreads ? 1 : torch::stable::get_num_threads();
+  const int64_t workers = std::min(n, threads);
   std::atomic<int64_t> next{0};
   torch::stable::parallel_for(0, workers, 1, [&](int64_t, int64_t) {
     for (int64_t i = next++; i < n; i = next++) f(i);
