@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model import ops_reference
+from model import ops_panoptic_reference, ops_reference
 from model.ops_reference import MaskCrop as MaskCrop
 
 logger = logging.getLogger(__name__)
@@ -107,6 +107,54 @@ def blend(
     return blended
 
 
+def panoptic_merge(
+    probabilities: Tensor,
+    boxes_xyxy: Tensor,
+    scores: Tensor,
+    logits: Tensor,
+    *,
+    resized_size: tuple[int, int],
+    output_size: tuple[int, int],
+    score_threshold: float,
+    max_overlap: float,
+    min_stuff_area: int,
+    mask_threshold: float = 0.5,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return a picture's panoptic partition; `model.panoptic.merge` has the rule.
+
+    Args:
+        probabilities, boxes_xyxy: (R, M, M) and (R, 4), as for `paste_rle`.
+        scores: (R,), best first.
+        logits: (S, H/4, W/4) of the padded input.
+        resized_size, output_size: (height, width) of the network's view and of the picture.
+    Returns:
+        segment ids (height, width) int32 from 1, 0 for void; and for each segment, all int64:
+        its source (an instance's number, or minus the label of stuff), its area, its tight box
+        as x, y, width, height; and counts and offsets as `paste_rle` returns them.
+
+    Raises:
+        ValueError: shapes, sizes or threshold don't fit.
+    """
+    _check_paste(probabilities, boxes_xyxy, *output_size, mask_threshold)
+    if logits.ndim != 3 or not 1 <= logits.shape[0] <= 256:
+        raise ValueError(f"logits must be (1 to 256, h, w), not {tuple(logits.shape)}")
+    canvas = (4 * logits.shape[1], 4 * logits.shape[2])
+    if not (1 <= resized_size[0] <= canvas[0] and 1 <= resized_size[1] <= canvas[1]):
+        raise ValueError(f"a view of {resized_size} is not within a canvas of {canvas}")
+    tensors = [each.detach().float() for each in (probabilities, boxes_xyxy, scores, logits)]
+    merged: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+    merged = torch.ops.blendmask.panoptic_merge(
+        *tensors,
+        *resized_size,
+        *output_size,
+        mask_threshold,
+        score_threshold,
+        max_overlap,
+        min_stuff_area,
+    )
+    return merged
+
+
 def is_compiled(operation: str, device: torch.device | str) -> bool:
     """Say whether an operation of that name has a compiled implementation for the device."""
     key = torch.device(device).type.upper()
@@ -138,6 +186,16 @@ def _fake_paste_rle(
 
 def _fake_compress_rle(counts: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     return counts.new_empty(_unknown_size(), dtype=torch.uint8), torch.empty_like(offsets)
+
+
+def _fake_panoptic_merge(
+    probabilities: Tensor, boxes_xyxy: Tensor, scores: Tensor, logits: Tensor, *rest: Any
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    height, width = rest[2:4]
+    number = _unknown_size()
+    new = functools.partial(logits.new_empty, dtype=torch.int64)
+    ids = logits.new_empty((height, width), dtype=torch.int32)
+    return ids, new(number), new(number), new((number, 4)), new(_unknown_size()), new(number + 1)
 
 
 def _fake_blend(
@@ -216,6 +274,14 @@ _define(
     " int sampling_ratio, bool aligned, bool bilinear) -> Tensor",
     ops_reference.blend,
     _fake_blend,
+)
+_define(
+    "panoptic_merge(Tensor probabilities, Tensor boxes_xyxy, Tensor scores, Tensor logits,"
+    " int resized_height, int resized_width, int height, int width, float mask_threshold,"
+    " float score_threshold, float max_overlap, int min_stuff_area) -> (Tensor segment_ids,"
+    " Tensor sources, Tensor areas, Tensor boxes_xywh, Tensor counts, Tensor offsets)",
+    ops_panoptic_reference.panoptic_merge,
+    _fake_panoptic_merge,
 )
 torch.library.register_autograd(
     "blendmask::blend", _blend_backward, setup_context=_keep_for_blend, lib=_LIBRARY

@@ -59,7 +59,7 @@ def paste_rle(
     areas = [int(crop.mask.sum()) for crop in crops]
     return (
         torch.from_numpy(np.concatenate([np.zeros(0, dtype=np.int64), *counts])).to(device),
-        _offsets([len(one) for one in counts]).to(device),
+        offsets_of([len(one) for one in counts]).to(device),
         torch.tensor(areas, dtype=torch.int64, device=device),
         torch.tensor(boxes, dtype=torch.int64, device=device).view(-1, 4),
     )
@@ -70,10 +70,11 @@ def compress_rle(counts: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     values, bounds = counts.cpu().numpy(), offsets.cpu().numpy()
     texts = [compress(values[first:last]) for first, last in pairwise(bounds.tolist())]
     text = torch.from_numpy(np.frombuffer(b"".join(texts), dtype=np.uint8).copy())
-    return text.to(counts.device), _offsets([len(one) for one in texts]).to(counts.device)
+    return text.to(counts.device), offsets_of([len(one) for one in texts]).to(counts.device)
 
 
-def _offsets(lengths: Sequence[int]) -> Tensor:
+def offsets_of(lengths: Sequence[int]) -> Tensor:
+    """Return where each of several parts begins in their concatenation, and its end: (N + 1,)."""
     return torch.tensor([0, *lengths], dtype=torch.int64).cumsum(0)
 
 
