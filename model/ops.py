@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model import ops_panoptic_reference, ops_reference
+from model import ops_panoptic_reference, ops_reference, ops_tracing
 from model.ops_reference import MaskCrop as MaskCrop
 
 logger = logging.getLogger(__name__)
@@ -176,71 +176,28 @@ def _check_paste(
         raise ValueError(f"a picture of {width}×{height} has no pixels")
 
 
-def _fake_paste_rle(
-    probabilities: Tensor, boxes_xyxy: Tensor, height: int, width: int, threshold: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    number = probabilities.shape[0]
-    new = functools.partial(probabilities.new_empty, dtype=torch.int64)
-    return new(_unknown_size()), new(number + 1), new(number), new((number, 4))
-
-
-def _fake_compress_rle(counts: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
-    return counts.new_empty(_unknown_size(), dtype=torch.uint8), torch.empty_like(offsets)
-
-
-def _fake_panoptic_merge(
-    probabilities: Tensor, boxes_xyxy: Tensor, scores: Tensor, logits: Tensor, *rest: Any
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    height, width = rest[2:4]
-    number = _unknown_size()
-    new = functools.partial(logits.new_empty, dtype=torch.int64)
-    ids = logits.new_empty((height, width), dtype=torch.int32)
-    return ids, new(number), new(number), new((number, 4)), new(_unknown_size()), new(number + 1)
-
-
-def _fake_blend(
-    bases: Tensor, boxes_xyxy: Tensor, images: Tensor, attentions: Tensor, mask_size: int, *_: Any
-) -> Tensor:
-    return bases.new_empty(boxes_xyxy.shape[0], mask_size, mask_size)
-
-
-def _keep_for_blend(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ctx.save_for_backward(*inputs[:4])
-    ctx.rest = inputs[4:]
-
-
-def _blend_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    bases, boxes_xyxy, images, attentions = ctx.saved_tensors
-    with torch.enable_grad():
-        wanted = [bases.detach().requires_grad_(), attentions.detach().requires_grad_()]
-        again = ops_reference.blend(wanted[0], boxes_xyxy, images, wanted[1], *ctx.rest)
-    bases_gradient, attentions_gradient = torch.autograd.grad(again, wanted, gradient)
-    return (bases_gradient, None, None, attentions_gradient, *(None for _ in ctx.rest))
-
-
-def _unknown_size() -> Any:
-    return torch.library.get_ctx().new_dynamic_size()
-
-
 def _define(schema: str, reference: Callable[..., Any], fake: Callable[..., Any]) -> None:
     """Register an operation with its reference for all devices."""
     name = schema.partition("(")[0]
     _LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))  # type: ignore[no-untyped-call]
-
-    @functools.wraps(reference)
-    def fall_back(*arguments: Any) -> Any:
-        _say_once(name, arguments[0].device.type)
-        return reference(*arguments)
-
-    _LIBRARY.impl(name, fall_back, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
+    _LIBRARY.impl(name, _falling_back_on(reference), "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"blendmask::{name}", fake, lib=_LIBRARY)
 
 
+def _falling_back_on(reference: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(reference)
+    def fall_back(*arguments: Any) -> Any:
+        _say_once(arguments[0].device.type)
+        return reference(*arguments)
+
+    return fall_back
+
+
 @functools.cache
-def _say_once(operation: str, device: str) -> None:
+def _say_once(device: str) -> None:
     logger.warning(
-        "Operation is not compiled for this device; its slower reference is used",
-        extra={"operation": operation, "device": device},
+        "Operations are not compiled for this device; their slower references are used",
+        extra={"device": device},
     )
 
 
@@ -262,18 +219,18 @@ _define(
     "paste_rle(Tensor probabilities, Tensor boxes_xyxy, int height, int width, float threshold)"
     " -> (Tensor counts, Tensor offsets, Tensor areas, Tensor boxes_xywh)",
     ops_reference.paste_rle,
-    _fake_paste_rle,
+    ops_tracing.paste_rle,
 )
 _define(
     "compress_rle(Tensor counts, Tensor offsets) -> (Tensor text, Tensor text_offsets)",
     ops_reference.compress_rle,
-    _fake_compress_rle,
+    ops_tracing.compress_rle,
 )
 _define(
     "blend(Tensor bases, Tensor boxes_xyxy, Tensor images, Tensor attentions, int mask_size,"
     " int sampling_ratio, bool aligned, bool bilinear) -> Tensor",
     ops_reference.blend,
-    _fake_blend,
+    ops_tracing.blend,
 )
 _define(
     "panoptic_merge(Tensor probabilities, Tensor boxes_xyxy, Tensor scores, Tensor logits,"
@@ -281,10 +238,13 @@ _define(
     " float score_threshold, float max_overlap, int min_stuff_area) -> (Tensor segment_ids,"
     " Tensor sources, Tensor areas, Tensor boxes_xywh, Tensor counts, Tensor offsets)",
     ops_panoptic_reference.panoptic_merge,
-    _fake_panoptic_merge,
+    ops_tracing.panoptic_merge,
 )
 torch.library.register_autograd(
-    "blendmask::blend", _blend_backward, setup_context=_keep_for_blend, lib=_LIBRARY
+    "blendmask::blend",
+    ops_tracing.blend_backward,
+    setup_context=ops_tracing.keep_for_blend,
+    lib=_LIBRARY,
 )
 # On import, under its lock: once, before anything is traced, whatever thread comes first.
 _load()
