@@ -42,7 +42,7 @@ test-asan: install ## The CPU operations under the Address and UndefinedBehavior
 	cp model/*.py build/asan/model
 	PYTHONPATH=build/asan ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 		LD_PRELOAD="$(foreach name,asan ubsan stdc++,$(shell c++ -print-file-name=lib$(name).so))" \
-		$(BIN)/pytest -k 'not leave_no_memory' tests/model/test_ops.py tests/model/test_rle.py
+		$(BIN)/pytest -k 'not leave_no_memory' tests/model/test_ops.py tests/model/test_ops_blend.py tests/model/test_ops_panoptic.py tests/model/test_rle.py
 
 test-gpu: install ## What needs a CUDA device
 	$(BIN)/python -m pytest -m gpu

@@ -29,8 +29,10 @@ from setuptools.errors import PlatformError
 ROOT = Path(__file__).parent
 OLDEST_TORCH = "0x020b000000000000"  # 2.11: the ABI that the operations keep to
 DEFINES = [("TORCH_TARGET_VERSION", OLDEST_TORCH), ("Py_LIMITED_API", "0x030b0000")]
-# A contracted multiply-add would round differently from the references.
-FLAGS = ["-std=c++20", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-g0"]
+# A contracted multiply-add would round differently from the references. Floating-point exceptions
+# and errno are nobody's business here; heeding them keeps the compiler from making vectors.
+FLAGS = ["-std=c++20", "-O3", "-ffp-contract=off", "-fno-trapping-math", "-fno-math-errno"]
+FLAGS += ["-fvisibility=hidden", "-g0"]
 CUDA_FLAGS = [
     "-std=c++20",
     "-O3",

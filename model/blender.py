@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import roi_align
 
+from model import ops
 from model.config import BlenderConfig
-
-BASES_STRIDE = 4
 
 
 def blend(
@@ -26,18 +22,13 @@ def blend(
     Returns:
         (R, M, M) in (0, 1); exactly 0.5 where the box leaves the padded input. BlendMask eqs. 3-5.
     """
-    size = (config.mask_size, config.mask_size)
-    regions: Tensor = roi_align(
+    return ops.blend(
         bases,
-        torch.cat([images.to(boxes_xyxy.dtype)[:, None], boxes_xyxy], dim=1),
-        output_size=size,
-        spatial_scale=1 / BASES_STRIDE,
+        boxes_xyxy,
+        images,
+        attentions,
+        mask_size=config.mask_size,
         sampling_ratio=config.sampling_ratio,
         aligned=config.aligned,
+        bilinear=config.attention_interpolation == "bilinear",
     )
-    if config.attention_interpolation == "bilinear":
-        weights = F.interpolate(attentions, size, mode="bilinear", align_corners=False)
-    else:
-        weights = F.interpolate(attentions, size, mode="nearest")
-    # (R, K, M, M) -> (R, M, M)
-    return (regions * weights.softmax(dim=1)).sum(dim=1).sigmoid()

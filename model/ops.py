@@ -5,7 +5,7 @@ implementation for every device, and a fake one for tracing. The libraries that 
 of csrc/ bring faster implementations for their device; which one runs is the dispatcher's
 business. Without them the same results come slower, and the log says so once.
 """
-# R instances, M mask side, T run lengths of all instances
+# N images, R instances, K bases, A attention side, M mask side, T run lengths of all instances
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model import ops_reference
+from model import ops_panoptic_reference, ops_reference, ops_tracing
 from model.ops_reference import MaskCrop as MaskCrop
 
 logger = logging.getLogger(__name__)
@@ -70,6 +70,91 @@ def paste(
     return ops_reference.paste(probabilities, boxes_xyxy, height, width, threshold)
 
 
+def blend(
+    bases: Tensor,
+    boxes_xyxy: Tensor,
+    images: Tensor,
+    attentions: Tensor,
+    *,
+    mask_size: int,
+    sampling_ratio: int = 1,
+    aligned: bool = True,
+    bilinear: bool = True,
+) -> Tensor:
+    """Return the probability of each box's object on an M × M grid over the box.
+
+    ROIAlign of the bases, attentions enlarged to the grid, softmax over bases, weighted sum,
+    sigmoid. Differentiable in bases and attentions: the backward pass computes the reference
+    again, so nothing but the arguments is kept for it.
+
+    Args:
+        bases: (N, K, H/4, W/4) float.
+        boxes_xyxy: (R, 4) in pixels of the network input.
+        images: (R,) int64, which picture each box is in.
+        attentions: (R, K, A, A).
+        mask_size: M.
+        sampling_ratio, aligned: ROIAlign's.
+        bilinear: how attentions are enlarged; otherwise by the nearest.
+    Returns:
+        (R, M, M) in (0, 1); exactly 0.5 where the box leaves the padded input.
+    """
+    arguments = (bases, boxes_xyxy.to(bases.dtype), images, attentions.to(bases.dtype))
+    rest = (mask_size, sampling_ratio, aligned, bilinear)
+    # An adaptive number of samples, and the narrow types, are the reference's alone.
+    if sampling_ratio < 1 or bases.dtype not in (torch.float32, torch.float64):
+        return ops_reference.blend(*arguments, *rest)
+    blended: Tensor = torch.ops.blendmask.blend(*arguments, *rest)
+    return blended
+
+
+def panoptic_merge(
+    probabilities: Tensor,
+    boxes_xyxy: Tensor,
+    scores: Tensor,
+    logits: Tensor,
+    *,
+    resized_size: tuple[int, int],
+    output_size: tuple[int, int],
+    score_threshold: float,
+    max_overlap: float,
+    min_stuff_area: int,
+    mask_threshold: float = 0.5,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return a picture's panoptic partition; `model.panoptic.merge` has the rule.
+
+    Args:
+        probabilities, boxes_xyxy: (R, M, M) and (R, 4), as for `paste_rle`.
+        scores: (R,), best first.
+        logits: (S, H/4, W/4) of the padded input.
+        resized_size, output_size: (height, width) of the network's view and of the picture.
+    Returns:
+        segment ids (height, width) int32 from 1, 0 for void; and for each segment, all int64:
+        its source (an instance's number, or minus the label of stuff), its area, its tight box
+        as x, y, width, height; and counts and offsets as `paste_rle` returns them.
+
+    Raises:
+        ValueError: shapes, sizes or threshold don't fit.
+    """
+    _check_paste(probabilities, boxes_xyxy, *output_size, mask_threshold)
+    if logits.ndim != 3 or not 1 <= logits.shape[0] <= 256:
+        raise ValueError(f"logits must be (1 to 256, h, w), not {tuple(logits.shape)}")
+    canvas = (4 * logits.shape[1], 4 * logits.shape[2])
+    if not (1 <= resized_size[0] <= canvas[0] and 1 <= resized_size[1] <= canvas[1]):
+        raise ValueError(f"a view of {resized_size} is not within a canvas of {canvas}")
+    tensors = [each.detach().float() for each in (probabilities, boxes_xyxy, scores, logits)]
+    merged: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+    merged = torch.ops.blendmask.panoptic_merge(
+        *tensors,
+        *resized_size,
+        *output_size,
+        mask_threshold,
+        score_threshold,
+        max_overlap,
+        min_stuff_area,
+    )
+    return merged
+
+
 def is_compiled(operation: str, device: torch.device | str) -> bool:
     """Say whether an operation of that name has a compiled implementation for the device."""
     key = torch.device(device).type.upper()
@@ -91,41 +176,28 @@ def _check_paste(
         raise ValueError(f"a picture of {width}×{height} has no pixels")
 
 
-def _fake_paste_rle(
-    probabilities: Tensor, boxes_xyxy: Tensor, height: int, width: int, threshold: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    number = probabilities.shape[0]
-    new = functools.partial(probabilities.new_empty, dtype=torch.int64)
-    return new(_unknown_size()), new(number + 1), new(number), new((number, 4))
-
-
-def _fake_compress_rle(counts: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
-    return counts.new_empty(_unknown_size(), dtype=torch.uint8), torch.empty_like(offsets)
-
-
-def _unknown_size() -> Any:
-    return torch.library.get_ctx().new_dynamic_size()
-
-
 def _define(schema: str, reference: Callable[..., Any], fake: Callable[..., Any]) -> None:
     """Register an operation with its reference for all devices."""
     name = schema.partition("(")[0]
     _LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))  # type: ignore[no-untyped-call]
-
-    @functools.wraps(reference)
-    def fall_back(*arguments: Any) -> Any:
-        _say_once(name, arguments[0].device.type)
-        return reference(*arguments)
-
-    _LIBRARY.impl(name, fall_back, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
+    _LIBRARY.impl(name, _falling_back_on(reference), "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"blendmask::{name}", fake, lib=_LIBRARY)
 
 
+def _falling_back_on(reference: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(reference)
+    def fall_back(*arguments: Any) -> Any:
+        _say_once(arguments[0].device.type)
+        return reference(*arguments)
+
+    return fall_back
+
+
 @functools.cache
-def _say_once(operation: str, device: str) -> None:
+def _say_once(device: str) -> None:
     logger.warning(
-        "Operation is not compiled for this device; its slower reference is used",
-        extra={"operation": operation, "device": device},
+        "Operations are not compiled for this device; their slower references are used",
+        extra={"device": device},
     )
 
 
@@ -147,12 +219,32 @@ _define(
     "paste_rle(Tensor probabilities, Tensor boxes_xyxy, int height, int width, float threshold)"
     " -> (Tensor counts, Tensor offsets, Tensor areas, Tensor boxes_xywh)",
     ops_reference.paste_rle,
-    _fake_paste_rle,
+    ops_tracing.paste_rle,
 )
 _define(
     "compress_rle(Tensor counts, Tensor offsets) -> (Tensor text, Tensor text_offsets)",
     ops_reference.compress_rle,
-    _fake_compress_rle,
+    ops_tracing.compress_rle,
+)
+_define(
+    "blend(Tensor bases, Tensor boxes_xyxy, Tensor images, Tensor attentions, int mask_size,"
+    " int sampling_ratio, bool aligned, bool bilinear) -> Tensor",
+    ops_reference.blend,
+    ops_tracing.blend,
+)
+_define(
+    "panoptic_merge(Tensor probabilities, Tensor boxes_xyxy, Tensor scores, Tensor logits,"
+    " int resized_height, int resized_width, int height, int width, float mask_threshold,"
+    " float score_threshold, float max_overlap, int min_stuff_area) -> (Tensor segment_ids,"
+    " Tensor sources, Tensor areas, Tensor boxes_xywh, Tensor counts, Tensor offsets)",
+    ops_panoptic_reference.panoptic_merge,
+    ops_tracing.panoptic_merge,
+)
+torch.library.register_autograd(
+    "blendmask::blend",
+    ops_tracing.blend_backward,
+    setup_context=ops_tracing.keep_for_blend,
+    lib=_LIBRARY,
 )
 # On import, under its lock: once, before anything is traced, whatever thread comes first.
 _load()

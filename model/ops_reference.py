@@ -2,7 +2,7 @@
 
 A test holds every compiled implementation to these.
 """
-# R instances, M mask side
+# N images, R instances, K bases, A attention side, M mask side
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torchvision.ops import roi_align
 
 from model.run_lengths import compress, counts_of
+
+BASES_STRIDE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +59,7 @@ def paste_rle(
     areas = [int(crop.mask.sum()) for crop in crops]
     return (
         torch.from_numpy(np.concatenate([np.zeros(0, dtype=np.int64), *counts])).to(device),
-        _offsets([len(one) for one in counts]).to(device),
+        offsets_of([len(one) for one in counts]).to(device),
         torch.tensor(areas, dtype=torch.int64, device=device),
         torch.tensor(boxes, dtype=torch.int64, device=device).view(-1, 4),
     )
@@ -66,10 +70,11 @@ def compress_rle(counts: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     values, bounds = counts.cpu().numpy(), offsets.cpu().numpy()
     texts = [compress(values[first:last]) for first, last in pairwise(bounds.tolist())]
     text = torch.from_numpy(np.frombuffer(b"".join(texts), dtype=np.uint8).copy())
-    return text.to(counts.device), _offsets([len(one) for one in texts]).to(counts.device)
+    return text.to(counts.device), offsets_of([len(one) for one in texts]).to(counts.device)
 
 
-def _offsets(lengths: Sequence[int]) -> Tensor:
+def offsets_of(lengths: Sequence[int]) -> Tensor:
+    """Return where each of several parts begins in their concatenation, and its end: (N + 1,)."""
     return torch.tensor([0, *lengths], dtype=torch.int64).cumsum(0)
 
 
@@ -137,3 +142,31 @@ def _cells(
         cell[kept].astype(np.int64) + 1,
         (position[kept] - cell[kept]).astype(np.float32),
     )
+
+
+def blend(
+    bases: Tensor,
+    boxes_xyxy: Tensor,
+    images: Tensor,
+    attentions: Tensor,
+    mask_size: int,
+    sampling_ratio: int,
+    aligned: bool,
+    bilinear: bool,
+) -> Tensor:
+    """Return each box's probabilities (R, M, M); see `ops.blend`."""
+    size = (mask_size, mask_size)
+    regions: Tensor = roi_align(
+        bases,
+        torch.cat([images.to(boxes_xyxy.dtype)[:, None], boxes_xyxy], dim=1),
+        output_size=size,
+        spatial_scale=1 / BASES_STRIDE,
+        sampling_ratio=sampling_ratio,
+        aligned=aligned,
+    )
+    if bilinear:
+        weights = F.interpolate(attentions, size, mode="bilinear", align_corners=False)
+    else:
+        weights = F.interpolate(attentions, size, mode="nearest")
+    # (R, K, M, M) -> (R, M, M)
+    return (regions * weights.softmax(dim=1)).sum(dim=1).sigmoid()

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from model import checkpoint as checkpoints
-from model import ops, panoptic
+from model import panoptic
 from model.blendmask import BlendMask
 from model.categories import Categories
 from model.config import ModelConfig
@@ -243,16 +243,18 @@ class Predictor:
         least_score = max(options.score_threshold, self.config.panoptic.instance_score_threshold)
         found, boxes = self._detect(view, least_score)
         with torch.inference_mode():
-            labels = panoptic.semantic_labels(
-                view.predictions.semantic_logits[view.slot], view.resized_size, view.output_size
+            result = panoptic.merge(
+                self._probabilities(view, found),
+                boxes,
+                found.scores,
+                found.classes,
+                view.predictions.semantic_logits[view.slot],
+                resized_size=view.resized_size,
+                output_size=view.output_size,
+                config=self.config.panoptic,
+                instance_score_threshold=least_score,
+                masks=options.masks,
             )
-        result = panoptic.merge(
-            ops.paste(self._probabilities(view, found), boxes, *view.output_size, threshold=0.5),
-            found.scores.tolist(),
-            found.classes.tolist(),
-            labels,
-            self.config.panoptic,
-        )
         wanted = [
             segment
             for segment in result.segments
@@ -262,7 +264,7 @@ class Predictor:
         things = [segment.id for segment in wanted if segment.is_thing]
         stuff = [segment.id for segment in wanted if not segment.is_thing]
         chosen = {*things[: options.max_instances], *stuff}
-        return panoptic.choose(result, chosen, masks=options.masks)
+        return panoptic.choose(result, chosen)
 
 
 def _one_each(

@@ -44,7 +44,7 @@ std::tuple<Tensor, Tensor> compress_rle(Tensor counts, Tensor offsets) {
                     i);
   }
   std::vector<std::string> texts(num_masks);
-  for_each(num_masks, [&](int64_t i) {
+  for_each(num_masks, 4 * num_counts, [&](int64_t i) {
     texts[i] = compress(count + bound[i], bound[i + 1] - bound[i]);
   });
   Tensor text_offsets = new_tensor({num_masks + 1}, ScalarType::Long);

@@ -38,7 +38,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> paste_rle(Tensor probabilities, Tenso
   const auto* map = maps.const_data_ptr<float>();
   const auto* box = boxes.const_data_ptr<float>();
   std::vector<Mask> masks(num_masks);
-  for_each(num_masks, [&](int64_t i) {
+  for_each(num_masks, paste_nanoseconds(num_masks, size, width), [&](int64_t i) {
     masks[i] = paste(map + i * size * size, size, box + 4 * i, height, width,
                      static_cast<float>(threshold));
   });

@@ -1,0 +1,247 @@
+// blendmask::blend on the CPU: ROIAlign of the bases, attentions enlarged, softmax over bases,
+// weighted sum and sigmoid in one pass, a row of the mask at a time.
+#include "masks.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <tuple>
+
+#include <torch/csrc/stable/library.h>
+
+namespace blendmask {
+namespace {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+// e^x to about 2 units in the last place; exactly 1 at 0, so that a logit of 0 is exactly 0.5.
+// Inlined into the loops below, where the compiler makes vectors of it; std::exp stays a call.
+inline float exponential(float x) {
+  x = x < -87.0F ? -87.0F : x;
+  x = x > 88.0F ? 88.0F : x;
+  const float shifted = x * 1.44269504F + 12582912.0F;  // the magic number rounds to an integer
+  const float n = shifted - 12582912.0F;
+  const float r = (x - n * 0.693359375F) - n * -2.12194440e-4F;
+  float p = 1.9875691500e-4F;
+  p = p * r + 1.3981999507e-3F;
+  p = p * r + 8.3334519073e-3F;
+  p = p * r + 4.1665795894e-2F;
+  p = p * r + 1.6666665459e-1F;
+  p = p * r + 5.0000001201e-1F;
+  p = p * r * r + r + 1.0F;
+  const uint32_t power = std::bit_cast<uint32_t>(shifted) - 0x4B400000U + 127U;
+  return p * std::bit_cast<float>(power << 23);
+}
+inline double exponential(double x) { return std::exp(x); }
+
+// Two neighbouring cells and the weights of what is read between them.
+template <class T>
+struct Tap {
+  int64_t low = 0, high = 0;
+  T low_weight = 0, high_weight = 0;
+};
+
+// ROIAlign's samples along one axis, `ratio` for each of `size` bins: torchvision's rule. Where a
+// sample lies off the map both weights are zero.
+template <class T>
+std::vector<Tap<T>> region_taps(T low, T high, int64_t size, int64_t ratio, bool aligned,
+                                int64_t num_cells) {
+  const T scale = static_cast<T>(0.25), offset = aligned ? static_cast<T>(0.5) : T(0);
+  const T start = low * scale - offset, end = high * scale - offset;
+  const T extent = aligned ? end - start : std::max(end - start, T(1));
+  const T bin = extent / static_cast<T>(size);
+  std::vector<Tap<T>> taps(size * ratio);
+  for (int64_t i = 0; i < size * ratio; ++i) {
+    T place = start + static_cast<T>(i / ratio) * bin +
+              (static_cast<T>(i % ratio) + static_cast<T>(0.5)) * bin / static_cast<T>(ratio);
+    if (!(place >= -1 && place <= static_cast<T>(num_cells))) continue;
+    place = std::max(place, T(0));
+    Tap<T>& tap = taps[i];
+    tap.low = static_cast<int64_t>(place);
+    if (tap.low >= num_cells - 1) {
+      tap.low = tap.high = num_cells - 1;
+      tap.low_weight = 1;
+      continue;
+    }
+    tap.high = tap.low + 1;
+    tap.high_weight = place - static_cast<T>(tap.low);
+    tap.low_weight = 1 - tap.high_weight;
+  }
+  return taps;
+}
+
+// How F.interpolate enlarges `num_cells` to `size`.
+template <class T>
+std::vector<Tap<T>> resize_taps(int64_t num_cells, int64_t size, bool bilinear) {
+  const T scale = static_cast<T>(num_cells) / static_cast<T>(size);
+  std::vector<Tap<T>> taps(size);
+  for (int64_t i = 0; i < size; ++i) {
+    Tap<T>& tap = taps[i];
+    if (!bilinear) {
+      tap.low = tap.high = std::min(i * num_cells / size, num_cells - 1);
+      tap.low_weight = 1;
+      continue;
+    }
+    const T half = static_cast<T>(0.5);
+    const T place = std::max(scale * (static_cast<T>(i) + half) - half, T(0));
+    tap.low = std::min(static_cast<int64_t>(place), num_cells - 1);
+    tap.high = std::min(tap.low + 1, num_cells - 1);
+    tap.high_weight = std::clamp(place - static_cast<T>(tap.low), T(0), T(1));
+    tap.low_weight = 1 - tap.high_weight;
+  }
+  return taps;
+}
+
+// One row of logits becomes probabilities; `regions` and `weights` are (K, size).
+BLENDMASK_AVX2 void finish_row(int64_t num_bases, int64_t size, const float* regions,
+                               float* weights, float* __restrict highest, float* __restrict total,
+                               float* __restrict out) {
+  for (int64_t x = 0; x < size; ++x) highest[x] = weights[x];
+  for (int64_t k = 1; k < num_bases; ++k) {
+    for (int64_t x = 0; x < size; ++x) highest[x] = std::max(highest[x], weights[k * size + x]);
+  }
+  for (int64_t x = 0; x < size; ++x) total[x] = out[x] = 0;
+  for (int64_t k = 0; k < num_bases; ++k) {
+    for (int64_t x = 0; x < size; ++x) {
+      const float weight = exponential(weights[k * size + x] - highest[x]);
+      total[x] += weight;
+      out[x] += weight * regions[k * size + x];
+    }
+  }
+  for (int64_t x = 0; x < size; ++x) out[x] = 1 / (1 + exponential(-(out[x] / total[x])));
+}
+
+// For checks of the gradient, not for speed.
+void finish_row(int64_t num_bases, int64_t size, const double* regions, double* weights,
+                double* highest, double* total, double* out) {
+  for (int64_t x = 0; x < size; ++x) {
+    highest[x] = weights[x];
+    for (int64_t k = 1; k < num_bases; ++k) highest[x] = std::max(highest[x], weights[k * size + x]);
+    total[x] = out[x] = 0;
+    for (int64_t k = 0; k < num_bases; ++k) {
+      const double weight = std::exp(weights[k * size + x] - highest[x]);
+      total[x] += weight;
+      out[x] += weight * regions[k * size + x];
+    }
+    out[x] = 1 / (1 + std::exp(-(out[x] / total[x])));
+  }
+}
+
+// Adds what one row of samples reads between two rows of a base; `ratio` samples to a bin.
+template <class T>
+void read_region(const T* upper, const T* lower, T upper_weight, T lower_weight,
+                 const std::vector<Tap<T>>& columns, int64_t ratio, T* region) {
+  const Tap<T>* column = columns.data();
+  for (const Tap<T>* end = column + columns.size(); column != end; ++region) {
+    for (int64_t sample = 0; sample < ratio; ++sample, ++column) {
+      const int64_t low = column->low, high = column->high;
+      *region += column->low_weight * (upper_weight * upper[low] + lower_weight * lower[low]) +
+                 column->high_weight * (upper_weight * upper[high] + lower_weight * lower[high]);
+    }
+  }
+}
+
+struct Sizes {
+  int64_t num_bases, height, width, attention, mask, ratio;
+};
+
+// One instance: bases (K, height, width), attentions (K, A, A), out (M, M).
+template <class T>
+void blend_one(const Sizes& sizes, const T* bases, const T* box, const T* attentions,
+               const std::vector<Tap<T>>& resize, bool aligned, T* out) {
+  const int64_t num_bases = sizes.num_bases, size = sizes.mask, ratio = sizes.ratio;
+  const auto columns = region_taps(box[0], box[2], size, ratio, aligned, sizes.width);
+  const auto rows = region_taps(box[1], box[3], size, ratio, aligned, sizes.height);
+  const T share = 1 / static_cast<T>(ratio * ratio);
+  std::vector<T> regions(num_bases * size), weights(num_bases * size), scratch(2 * size);
+  std::vector<T> line(std::max(sizes.width, sizes.attention));
+  for (int64_t y = 0; y < size; ++y) {
+    std::fill(regions.begin(), regions.end(), T(0));
+    for (int64_t k = 0; k < num_bases; ++k) {
+      const T* base = bases + k * sizes.height * sizes.width;
+      for (int64_t sample = 0; sample < ratio; ++sample) {
+        const Tap<T>& row = rows[y * ratio + sample];
+        read_region(base + row.low * sizes.width, base + row.high * sizes.width,
+                    share * row.low_weight, share * row.high_weight, columns, ratio,
+                    &regions[k * size]);
+      }
+      const T* upper = attentions + (k * sizes.attention + resize[y].low) * sizes.attention;
+      const T* lower = attentions + (k * sizes.attention + resize[y].high) * sizes.attention;
+      for (int64_t x = 0; x < sizes.attention; ++x) {
+        line[x] = resize[y].low_weight * upper[x] + resize[y].high_weight * lower[x];
+      }
+      for (int64_t x = 0; x < size; ++x) {
+        weights[k * size + x] = resize[x].low_weight * line[resize[x].low] +
+                                resize[x].high_weight * line[resize[x].high];
+      }
+    }
+    finish_row(num_bases, size, regions.data(), weights.data(), scratch.data(),
+               scratch.data() + size, out + y * size);
+  }
+}
+
+template <class T>
+Tensor blend_all(const Tensor& bases, const Tensor& boxes, const Tensor& images,
+                 const Tensor& attentions, const Sizes& sizes, bool aligned, bool bilinear) {
+  const int64_t num_instances = boxes.size(0), num_images = bases.size(0);
+  const auto* image = images.const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < num_instances; ++i) {
+    STD_TORCH_CHECK(image[i] >= 0 && image[i] < num_images, "blend: image ", image[i], " of ",
+                    num_images);
+  }
+  Tensor out = new_tensor({num_instances, sizes.mask, sizes.mask}, bases.scalar_type());
+  const auto* base = bases.const_data_ptr<T>();
+  const auto* box = boxes.const_data_ptr<T>();
+  const auto* attention = attentions.const_data_ptr<T>();
+  auto* probability = out.mutable_data_ptr<T>();
+  const int64_t base_size = sizes.num_bases * sizes.height * sizes.width;
+  const int64_t attention_size = sizes.num_bases * sizes.attention * sizes.attention;
+  const auto resize = resize_taps<T>(sizes.attention, sizes.mask, bilinear);
+  const int64_t about = num_instances * sizes.mask * sizes.mask * sizes.num_bases * 4;
+  for_each(num_instances, about, [&](int64_t i) {
+    blend_one(sizes, base + image[i] * base_size, box + 4 * i, attention + i * attention_size,
+              resize, aligned, probability + i * sizes.mask * sizes.mask);
+  });
+  return out;
+}
+
+Tensor blend(Tensor bases, Tensor boxes_xyxy, Tensor images, Tensor attentions, int64_t mask_size,
+             int64_t sampling_ratio, bool aligned, bool bilinear) {
+  STD_TORCH_CHECK(bases.is_cpu() && boxes_xyxy.is_cpu() && images.is_cpu() && attentions.is_cpu(),
+                  "blend: all tensors must be on the CPU");
+  const ScalarType dtype = bases.scalar_type();
+  STD_TORCH_CHECK(dtype == ScalarType::Float || dtype == ScalarType::Double,
+                  "blend: bases must be float32 or float64, not type number ",
+                  static_cast<int>(dtype));
+  STD_TORCH_CHECK(boxes_xyxy.scalar_type() == dtype && attentions.scalar_type() == dtype,
+                  "blend: boxes and attentions must be of the type of bases");
+  STD_TORCH_CHECK(images.scalar_type() == ScalarType::Long, "blend: images must be int64");
+  STD_TORCH_CHECK(bases.dim() == 4 && bases.size(1) >= 1 && bases.size(2) >= 1 && bases.size(3) >= 1,
+                  "blend: bases must be (N, K, H, W) and not empty");
+  const int64_t num_instances = boxes_xyxy.dim() == 2 ? boxes_xyxy.size(0) : -1;
+  STD_TORCH_CHECK(num_instances >= 0 && boxes_xyxy.size(1) == 4, "blend: boxes must be (R, 4)");
+  STD_TORCH_CHECK(images.dim() == 1 && images.size(0) == num_instances, "blend: images must be (",
+                  num_instances, ",)");
+  STD_TORCH_CHECK(attentions.dim() == 4 && attentions.size(0) == num_instances &&
+                      attentions.size(1) == bases.size(1) && attentions.size(2) >= 1 &&
+                      attentions.size(2) == attentions.size(3),
+                  "blend: attentions must be (", num_instances, ", ", bases.size(1), ", A, A)");
+  STD_TORCH_CHECK(mask_size >= 1 && sampling_ratio >= 1, "blend: mask_size ", mask_size,
+                  " and sampling_ratio ", sampling_ratio, " must be 1 or more");
+  const Sizes sizes{bases.size(1), bases.size(2),  bases.size(3),
+                    attentions.size(2), mask_size, sampling_ratio};
+  const Tensor all[] = {torch::stable::contiguous(bases), torch::stable::contiguous(boxes_xyxy),
+                        torch::stable::contiguous(images), torch::stable::contiguous(attentions)};
+  if (dtype == ScalarType::Double) {
+    return blend_all<double>(all[0], all[1], all[2], all[3], sizes, aligned, bilinear);
+  }
+  return blend_all<float>(all[0], all[1], all[2], all[3], sizes, aligned, bilinear);
+}
+
+}  // namespace
+}  // namespace blendmask
+
+STABLE_TORCH_LIBRARY_IMPL(blendmask, CPU, library) {
+  library.impl("blend", TORCH_BOX(&blendmask::blend));
+}
