@@ -3,11 +3,12 @@
 #include "masks.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <tuple>
 
 #include <torch/csrc/stable/library.h>
+
+#include "../blend_math.h"
 
 namespace blendmask {
 namespace {
@@ -15,81 +16,19 @@ namespace {
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-// e^x to about 2 units in the last place; exactly 1 at 0, so that a logit of 0 is exactly 0.5.
-// Inlined into the loops below, where the compiler makes vectors of it; std::exp stays a call.
-inline float exponential(float x) {
-  x = x < -87.0F ? -87.0F : x;
-  x = x > 88.0F ? 88.0F : x;
-  const float shifted = x * 1.44269504F + 12582912.0F;  // the magic number rounds to an integer
-  const float n = shifted - 12582912.0F;
-  const float r = (x - n * 0.693359375F) - n * -2.12194440e-4F;
-  float p = 1.9875691500e-4F;
-  p = p * r + 1.3981999507e-3F;
-  p = p * r + 8.3334519073e-3F;
-  p = p * r + 4.1665795894e-2F;
-  p = p * r + 1.6666665459e-1F;
-  p = p * r + 5.0000001201e-1F;
-  p = p * r * r + r + 1.0F;
-  const uint32_t power = std::bit_cast<uint32_t>(shifted) - 0x4B400000U + 127U;
-  return p * std::bit_cast<float>(power << 23);
-}
-inline double exponential(double x) { return std::exp(x); }
-
-// Two neighbouring cells and the weights of what is read between them.
-template <class T>
-struct Tap {
-  int64_t low = 0, high = 0;
-  T low_weight = 0, high_weight = 0;
-};
-
-// ROIAlign's samples along one axis, `ratio` for each of `size` bins: torchvision's rule. Where a
-// sample lies off the map both weights are zero.
 template <class T>
 std::vector<Tap<T>> region_taps(T low, T high, int64_t size, int64_t ratio, bool aligned,
                                 int64_t num_cells) {
-  const T scale = static_cast<T>(0.25), offset = aligned ? static_cast<T>(0.5) : T(0);
-  const T start = low * scale - offset, end = high * scale - offset;
-  const T extent = aligned ? end - start : std::max(end - start, T(1));
-  const T bin = extent / static_cast<T>(size);
+  const RegionAxis<T> axis(low, high, size, ratio, aligned, num_cells);
   std::vector<Tap<T>> taps(size * ratio);
-  for (int64_t i = 0; i < size * ratio; ++i) {
-    T place = start + static_cast<T>(i / ratio) * bin +
-              (static_cast<T>(i % ratio) + static_cast<T>(0.5)) * bin / static_cast<T>(ratio);
-    if (!(place >= -1 && place <= static_cast<T>(num_cells))) continue;
-    place = std::max(place, T(0));
-    Tap<T>& tap = taps[i];
-    tap.low = static_cast<int64_t>(place);
-    if (tap.low >= num_cells - 1) {
-      tap.low = tap.high = num_cells - 1;
-      tap.low_weight = 1;
-      continue;
-    }
-    tap.high = tap.low + 1;
-    tap.high_weight = place - static_cast<T>(tap.low);
-    tap.low_weight = 1 - tap.high_weight;
-  }
+  for (int64_t i = 0; i < size * ratio; ++i) taps[i] = axis.tap(i);
   return taps;
 }
 
-// How F.interpolate enlarges `num_cells` to `size`.
 template <class T>
 std::vector<Tap<T>> resize_taps(int64_t num_cells, int64_t size, bool bilinear) {
-  const T scale = static_cast<T>(num_cells) / static_cast<T>(size);
   std::vector<Tap<T>> taps(size);
-  for (int64_t i = 0; i < size; ++i) {
-    Tap<T>& tap = taps[i];
-    if (!bilinear) {
-      tap.low = tap.high = std::min(i * num_cells / size, num_cells - 1);
-      tap.low_weight = 1;
-      continue;
-    }
-    const T half = static_cast<T>(0.5);
-    const T place = std::max(scale * (static_cast<T>(i) + half) - half, T(0));
-    tap.low = std::min(static_cast<int64_t>(place), num_cells - 1);
-    tap.high = std::min(tap.low + 1, num_cells - 1);
-    tap.high_weight = std::clamp(place - static_cast<T>(tap.low), T(0), T(1));
-    tap.low_weight = 1 - tap.high_weight;
-  }
+  for (int64_t i = 0; i < size; ++i) taps[i] = resize_tap<T>(i, num_cells, size, bilinear);
   return taps;
 }
 
@@ -135,9 +74,7 @@ void read_region(const T* upper, const T* lower, T upper_weight, T lower_weight,
   const Tap<T>* column = columns.data();
   for (const Tap<T>* end = column + columns.size(); column != end; ++region) {
     for (int64_t sample = 0; sample < ratio; ++sample, ++column) {
-      const int64_t low = column->low, high = column->high;
-      *region += column->low_weight * (upper_weight * upper[low] + lower_weight * lower[low]) +
-                 column->high_weight * (upper_weight * upper[high] + lower_weight * lower[high]);
+      *region += sample_of(upper, lower, upper_weight, lower_weight, *column);
     }
   }
 }

@@ -93,3 +93,30 @@ def test_kernels_strings_of_random_counts_are_the_references(kernels: Any) -> No
     expected_text, expected_offsets = ops_reference.compress_rle(*packed)
     assert torch.equal(offsets, expected_offsets)
     assert torch.equal(used(text, offsets), expected_text)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_kernels_probabilities_are_the_cpus(kernels: Any, seed: int, dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    corners = torch.rand(7, 2, generator=generator) * 120 - 30
+    extents = torch.rand(7, 2, generator=generator) * 10 ** (
+        torch.rand(7, 1, generator=generator) * 3 - 1
+    )
+    size = [14, 7, 1, 5][seed % 4]
+    values = (
+        (torch.rand(2, 4, 16, 20, generator=generator) * 6 - 3).to(dtype),
+        torch.cat([corners, corners + extents], dim=1).to(dtype),
+        torch.randint(2, (7,), generator=generator),
+        (torch.rand(7, 4, size, size, generator=generator) * 8 - 4).to(dtype),
+    )
+    rest = [(56, 1, True, True), (28, 1, True, False), (9, 2, False, True), (1, 3, True, True)]
+    ours = kernels.blend(*values, *rest[seed // 4 + seed % 2])
+    assert torch.equal(ours, torch.ops.blendmask.blend(*values, *rest[seed // 4 + seed % 2]))
+
+
+def test_image_that_is_not_there_gives_no_number(kernels: Any) -> None:
+    values = (torch.ones(1, 2, 8, 8), torch.tensor([[0.0, 0.0, 9.0, 9.0]]).repeat(2, 1))
+    images, attentions = torch.tensor([0, 1]), torch.ones(2, 2, 3, 3)
+    mask = kernels.blend(*values, images, attentions, 4, 1, True, True)
+    assert mask.isnan().flatten(1).all(dim=1).tolist() == [False, True]
