@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 OPERATIONS = sorted(path.stem for path in (ROOT / "csrc" / "cuda").glob("*.cu"))
 COMPILER = shutil.which("c++") or shutil.which("g++")
 FLAGS = (
-    "-x", "c++", "-std=c++20", "-O1", "-g", "-Wall", "-Werror", "-fPIC", "-fvisibility=hidden",
+    "-std=c++20", "-O1", "-g", "-Wall", "-Werror", "-fPIC", "-fvisibility=hidden",
     "-ffp-contract=off", "-DBLENDMASK_EMULATED", "-DTORCH_TARGET_VERSION=0x020b000000000000",
 )  # fmt: skip
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
@@ -30,20 +30,14 @@ _LIBRARY = torch.library.Library("blendmask_emulated", "DEF")
 def emulated(folder: Path, *, sanitize: bool = False) -> Any:
     """Return `torch.ops.blendmask_emulated`, compiled into the folder."""
     torch_folder = Path(torch.__file__).parent
-    more = SANITIZE if sanitize else ()
-    running = []
     for name in OPERATIONS:
-        source, target = ROOT / "csrc" / "cuda" / f"{name}.cu", folder / f"{name}.o"
-        includes = [f"-I{torch_folder / 'include'}", f"-I{ROOT / 'tests' / 'csrc'}"]
-        command = [COMPILER, *FLAGS, *more, *includes, "-c", source, "-o", target]
-        running.append(subprocess.Popen(command))
         _LIBRARY.define(str(getattr(torch.ops.blendmask, name).default._schema).split("::")[1])
-    assert [one.wait() for one in running] == [0] * len(running)
-    library = folder / "emulated.so"
-    objects = [folder / f"{name}.o" for name in OPERATIONS]
+    # All in one, which reads torch's headers once.
+    source, library = folder / "emulated.cpp", folder / "emulated.so"
+    source.write_text("".join(f'#include "{name}.cu"\n' for name in OPERATIONS))
+    folders = [torch_folder / "include", ROOT / "tests" / "csrc", ROOT / "csrc" / "cuda"]
+    flags = [*FLAGS, *(SANITIZE if sanitize else ()), *(f"-I{one}" for one in folders)]
     torch_library = (f"-L{torch_folder / 'lib'}", "-ltorch_cpu")
-    subprocess.run(
-        [COMPILER, "-shared", *more, *objects, "-o", library, *torch_library], check=True
-    )
+    subprocess.run([COMPILER, *flags, source, "-shared", "-o", library, *torch_library], check=True)
     torch.ops.load_library(library)
     return torch.ops.blendmask_emulated

@@ -8,51 +8,16 @@
 #include "labels.h"
 
 #include <algorithm>
-#include <array>
 #include <limits>
+
+#include "../label_math.h"
 
 namespace blendmask {
 namespace {
 
-// What a pixel of the picture reads along one axis: `count` cells from `first` on.
-struct Reading {
-  int64_t first = 0, count = 1;
-  std::array<float, 3> weights{};
-};
-
-struct Pair {
-  int64_t low, high;
-  float low_weight, high_weight;
-};
-
-// F.interpolate's rule (bilinear, corners not aligned).
-Pair read_pair(int64_t pixel, float scale, int64_t num_cells) {
-  const float place = std::max(scale * (static_cast<float>(pixel) + 0.5F) - 0.5F, 0.0F);
-  const int64_t low = std::min(static_cast<int64_t>(place), num_cells - 1);
-  const float weight = std::clamp(place - static_cast<float>(low), 0.0F, 1.0F);
-  return {low, std::min(low + 1, num_cells - 1), 1 - weight, weight};
-}
-
 std::vector<Reading> read_logits(int64_t num_pixels, int64_t view, int64_t num_cells) {
-  const float scale = static_cast<float>(view) / static_cast<float>(num_pixels);
   std::vector<Reading> readings(num_pixels);
-  for (int64_t i = 0; i < num_pixels; ++i) {
-    const Pair outer = read_pair(i, scale, view);
-    Reading& reading = readings[i];
-    const auto add = [&](int64_t pixel, float share) {
-      if (share == 0) return;
-      const Pair inner = read_pair(pixel, 0.25F, num_cells);
-      for (const auto& [cell, weight] :
-           {std::pair{inner.low, inner.low_weight}, std::pair{inner.high, inner.high_weight}}) {
-        if (weight == 0) continue;
-        reading.weights[cell - reading.first] += share * weight;
-        reading.count = std::max(reading.count, cell - reading.first + 1);
-      }
-    };
-    reading.first = read_pair(outer.low, 0.25F, num_cells).low;
-    add(outer.low, outer.low_weight);
-    add(outer.high, outer.high_weight);
-  }
+  for (int64_t i = 0; i < num_pixels; ++i) readings[i] = reading_of(i, num_pixels, view, num_cells);
   return readings;
 }
 
@@ -107,14 +72,11 @@ class Judge {
     for (const uint8_t label : candidates_) {
       const float* corner = &values_[9 * static_cast<int64_t>(label)];
       for (int64_t j = 0; j < h; ++j) {
-        const auto& down = rows[y.start + j].weights;
-        std::array<float, 3> line;
-        for (int64_t k = 0; k < 3; ++k) {
-          line[k] = down[0] * corner[k] + down[1] * corner[3 + k] + down[2] * corner[6 + k];
-        }
+        const float* down = rows[y.start + j].weights;
+        const float line[] = {down_of(down, corner, 0), down_of(down, corner, 1),
+                              down_of(down, corner, 2)};
         for (int64_t i = 0; i < w; ++i) {
-          const auto& across = columns[x.start + i].weights;
-          const float value = across[0] * line[0] + across[1] * line[1] + across[2] * line[2];
+          const float value = across_of(columns[x.start + i].weights, line);
           const bool better = value > top_[j * w + i];
           top_[j * w + i] = better ? value : top_[j * w + i];
           best_[j * w + i] = better ? label : best_[j * w + i];

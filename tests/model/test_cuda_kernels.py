@@ -11,6 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from kernel_emulation import COMPILER, emulated
 from mask_cases import MaskCase, mask_cases
+from scenes import random_scene
 from torch import Tensor
 
 from model import ops_reference
@@ -120,3 +121,32 @@ def test_image_that_is_not_there_gives_no_number(kernels: Any) -> None:
     images, attentions = torch.tensor([0, 1]), torch.ones(2, 2, 3, 3)
     mask = kernels.blend(*values, images, attentions, 4, 1, True, True)
     assert mask.isnan().flatten(1).all(dim=1).tolist() == [False, True]
+
+
+def assert_merges_as_the_cpu(kernels: Any, values: tuple[Any, ...]) -> bool:
+    """Say, too, whether there was room for all run lengths."""
+    ids, sources, areas, boxes, counts, offsets = kernels.panoptic_merge(*values)
+    expected = torch.ops.blendmask.panoptic_merge(*values)
+    number = len(expected[1])
+    assert (sources[number:] == torch.iinfo(torch.int64).min).all()
+    ours = (ids, sources[:number], areas[:number], boxes[:number])
+    assert all(map(torch.equal, ours, expected))
+    assert torch.equal(offsets[: number + 1], expected[5])
+    assert (offsets[number:] == offsets[number]).all()
+    assert torch.equal(used(counts, offsets), expected[4][: len(counts)])
+    return bool(offsets[-1] <= len(counts))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_kernels_partition_is_the_cpus(kernels: Any, seed: int) -> None:
+    tensors, view, output = random_scene(seed)
+    overlap = [0.4, 0.0, 1.0][seed % 3]
+    values = (*tensors, *view, *output, 0.5, 0.3, overlap, seed % 7 * 20)
+    assert assert_merges_as_the_cpu(kernels, values)
+
+
+def test_partition_of_noise_is_counted_beyond_the_room(kernels: Any) -> None:
+    maps, boxes, scores, _ = random_scene(1)[0]
+    logits = torch.randn(5, 120, 4, generator=torch.Generator().manual_seed(0))
+    values = (maps[:0], boxes[:0], scores[:0], logits, 480, 16, 1500, 16, 0.5, 0.3, 0.4, 1)
+    assert not assert_merges_as_the_cpu(kernels, values)
