@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from model.panoptic import semantic_labels
+from model.ops_panoptic_reference import semantic_labels
 from model.predictor import Predictor
 from model.preprocess import prepare
 from model.structures import Instances, PanopticSegmentation
