@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from model import checkpoint
@@ -79,6 +80,18 @@ def has_small(name: str) -> bool:
 def has_photo(name: str) -> bool:
     """Whether the folder has this photo."""
     return any((FOLDER / "_images").glob(f"{name}.*"))
+
+
+def as_yaml(options: dict[str, Any]) -> str:
+    """Flat options, {"A.B": 1}, as the YAML file that says the same in a tree."""
+    tree: dict[str, Any] = {}
+    for key, value in options.items():
+        *sections, name = key.split(".")
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[name] = value
+    return yaml.safe_dump(tree)
 
 
 def write_original_checkpoint(name: str, path: Path) -> Path:
