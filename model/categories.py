@@ -54,7 +54,11 @@ class Categories:
                 return category
         names = {category.name.lower(): category.name for category in everything}
         near = difflib.get_close_matches(text.lower(), names, n=3)
-        hint = f"near matches: {', '.join(names[n] for n in near)}" if near else "see /models"
+        hint = (
+            f"near matches: {', '.join(names[n] for n in near)}"
+            if near
+            else f"there are {len(everything)}, such as {', '.join(list(names.values())[:3])}"
+        )
         raise ValueError(f"unknown class {text!r}; {hint}")
 
     def to_dict(self) -> dict[str, Any]:

@@ -186,6 +186,7 @@ class Predictor:
 
     @torch.inference_mode()
     def forward(self, batch: ImageBatch, *, semantic: bool = True) -> DensePredictions:
+        """Return the network's predictions for a batch, once they are computed."""
         predictions: DensePredictions = self.model(batch.pixels, semantic=semantic)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)  # so that the stage times tell the truth

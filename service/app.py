@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
 
 from service import openapi
 from service.answers import to_json
@@ -24,6 +25,7 @@ from service.settings import Settings
 
 TITLE = "BlendMask server"
 DISTRIBUTION = "blendmask-server"
+ASSETS = "docs-assets"
 
 
 def create_app(settings: Settings, engine: Engine) -> FastAPI:
@@ -63,8 +65,16 @@ def _add_docs(app: FastAPI, document: bytes) -> None:
         return Response(document, media_type=JSON)
 
     async def show_page(request: Request) -> Response:
-        # A relative address holds behind a proxy that adds a prefix.
-        return get_swagger_ui_html(openapi_url="openapi.json", title=TITLE)
+        # Relative addresses hold behind a proxy that adds a prefix.
+        return get_swagger_ui_html(
+            openapi_url="openapi.json",
+            title=TITLE,
+            swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{ASSETS}/favicon.png",
+        )
 
+    # The page's script comes from an installed package, so it works without the internet.
+    app.mount(f"/{ASSETS}", StaticFiles(packages=[("fastapi_offline", "static")]))
     app.add_api_route("/openapi.json", show_document, methods=["GET", "HEAD"])
     app.add_api_route("/docs", show_page, methods=["GET", "HEAD"])

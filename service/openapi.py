@@ -123,12 +123,11 @@ def _option_parameters(task: Task, settings: Settings) -> list[dict[str, Any]]:
             schema |= next(one for one in schema.pop("anyOf") if one.get("type") != "null")
             schema.pop("default", None)
         description = member["description"]
-        if name == "score_threshold" and task == "segment":
+        if name == "score_threshold":
             schema["default"] = settings.score_threshold
-        elif name == "score_threshold":
             description += (
-                " The model configuration's own threshold (see /models) holds in any case: "
-                "it is the default, and a lower value changes nothing."
+                " It chooses among what the model's configuration yields, which has thresholds "
+                "of its own: a value below those (see /models) changes nothing."
             )
         parameters.append(
             {"name": name, "in": "query", "description": description, "schema": schema}

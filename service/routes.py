@@ -110,8 +110,7 @@ class SegmentationRoutes:
             )
         threshold = options.score_threshold
         if threshold is None:
-            # A partition has a threshold of its own, in the model's configuration.
-            threshold = self._settings.score_threshold if task == "segment" else 0.0
+            threshold = self._settings.score_threshold
         return Job(
             task=task,
             model=model.name,

@@ -207,7 +207,7 @@ def describe_model(model: ModelInfo, settings: Settings) -> dict[str, Any]:
     """Return a loaded model as /models shows it, ready for JSON."""
     thresholds: dict[Task, float] = {
         "segment": settings.score_threshold,
-        "panoptic": model.config.panoptic.instance_score_threshold,
+        "panoptic": max(settings.score_threshold, model.config.panoptic.instance_score_threshold),
     }
     description = ModelDescription(
         name=model.name,

@@ -45,7 +45,7 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0: any free one")
     score_threshold: float = Field(
-        0.3, ge=0, le=1, description="what /segment uses when the caller gives none"
+        0.3, ge=0, le=1, description="least score of an instance when the caller gives none"
     )
     max_body_bytes: int = Field(32 * 2**20, ge=1, description="largest request body")
     max_pixels: int = Field(50_000_000, ge=1, description="most pixels in one image")

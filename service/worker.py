@@ -10,13 +10,13 @@ from typing import cast
 
 import numpy as np
 import torch
-from model.zoo import open_model
 
 from model.answer import InstanceMasks, PanopticMasks, panoptic_answer, segment_answer
 from model.decode import decode_image
 from model.draw import encode_picture, overlay_instances, overlay_panoptic
 from model.predictor import PredictOptions, Predictor
 from model.stages import StageTimes
+from model.zoo import open_model
 from service.answers import to_json
 from service.engine import Job, ModelInfo, Picture, PictureAnswer
 from service.pictures import image_refusals

@@ -17,14 +17,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from model import checkpoint
 from model.config import ModelConfig
+from model.decode import decode_image
 from model.predictor import Predictor
 from model.presets import preset
 
 FOLDER = Path(os.environ.get("BLENDMASK_GOLDEN") or Path(__file__).parent / "golden")
+if not (FOLDER / "_images").is_dir():
+    raise FileNotFoundError(f"{FOLDER} has no _images: is BLENDMASK_GOLDEN a golden folder?")
 
 # One of each kind of network: these run in the ordinary suite, the rest with -m golden_all.
 QUICK = (
@@ -63,9 +67,31 @@ def labels(name: str) -> np.ndarray:
 
 
 def image(name: str) -> np.ndarray:
-    """A photo as RGB uint8 (H, W, 3)."""
+    """A photo as RGB uint8 (H, W, 3), read as a user's is."""
     (path,) = (FOLDER / "_images").glob(f"{name}.*")
-    return np.asarray(Image.open(path).convert("RGB"))
+    return decode_image(path.read_bytes())
+
+
+def has_small(name: str) -> bool:
+    """Whether the folder has intermediates of this configuration, and the photo they are of."""
+    return (FOLDER / name / "small_320x256.json").is_file() and has_photo("astronaut")
+
+
+def has_photo(name: str) -> bool:
+    """Whether the folder has this photo."""
+    return any((FOLDER / "_images").glob(f"{name}.*"))
+
+
+def as_yaml(options: dict[str, Any]) -> str:
+    """Flat options, {"A.B": 1}, as the YAML file that says the same in a tree."""
+    tree: dict[str, Any] = {}
+    for key, value in options.items():
+        *sections, name = key.split(".")
+        branch = tree
+        for section in sections:
+            branch = branch.setdefault(section, {})
+        branch[name] = value
+    return yaml.safe_dump(tree)
 
 
 def write_original_checkpoint(name: str, path: Path) -> Path:

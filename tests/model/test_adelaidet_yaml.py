@@ -6,25 +6,12 @@ from typing import Any
 import goldens
 import pytest
 import tiny
-import yaml
 
 from model.adelaidet_mapping import options_of, to_model_config
 from model.adelaidet_options import defaults
 from model.adelaidet_yaml import read_config, with_overrides
 from model.config import ModelConfig
 from model.presets import PRESETS, preset
-
-
-def nested(options: dict[str, Any]) -> dict[str, Any]:
-    """Dotted keys as the tree that a YAML file has."""
-    tree: dict[str, Any] = {}
-    for key, value in options.items():
-        *sections, name = key.split(".")
-        branch = tree
-        for section in sections:
-            branch = branch.setdefault(section, {})
-        branch[name] = value
-    return tree
 
 
 def write(path: Path, text: str) -> Path:
@@ -34,13 +21,13 @@ def write(path: Path, text: str) -> Path:
 
 
 def read(tmp_path: Path, options: dict[str, Any], *overrides: str) -> ModelConfig:
-    return read_config(write(tmp_path / "mine.yaml", yaml.safe_dump(nested(options))), overrides)
+    return read_config(write(tmp_path / "mine.yaml", goldens.as_yaml(options)), overrides)
 
 
 @pytest.mark.parametrize("name", goldens.configurations())
 def test_the_original_s_complete_configuration_is_the_preset(tmp_path: Path, name: str) -> None:
     options = goldens.read(f"{name}/manifest")["cfg"]
-    path = write(tmp_path / f"{name}.yaml", yaml.safe_dump(nested(options)))
+    path = write(tmp_path / f"{name}.yaml", goldens.as_yaml(options))
     assert read_config(path) == preset(name)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import goldens
 import pytest
-import yaml
 from test_golden_photos import (
     assert_same_instances,
     assert_same_partition,
@@ -30,18 +29,6 @@ def cases() -> list[Any]:
     return found
 
 
-def nested(flat: dict[str, Any]) -> dict[str, Any]:
-    """{"A.B": 1} -> {"A": {"B": 1}}."""
-    tree: dict[str, Any] = {}
-    for key, value in flat.items():
-        *parents, last = key.split(".")
-        branch = tree
-        for parent in parents:
-            branch = branch.setdefault(parent, {})
-        branch[last] = value
-    return tree
-
-
 @pytest.mark.parametrize("variant", cases())
 def test_options_of_the_yaml_give_the_originals_numbers(
     variant: str, golden_folder: Path, tmp_path: Path
@@ -49,7 +36,7 @@ def test_options_of_the_yaml_give_the_originals_numbers(
     expected = goldens.read(f"_variants/{variant}")
     name = expected["config"]
     path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(nested(goldens.read(f"{name}/manifest")["cfg"])))
+    path.write_text(goldens.as_yaml(goldens.read(f"{name}/manifest")["cfg"]))
     config = read_config(path, overrides=[str(option) for option in expected["opts"]])
     predictor = goldens.with_config(goldens.predictor(name, golden_folder), config)
     photo = goldens.image(Path(expected["image"]).stem)

@@ -137,7 +137,7 @@ def test_refusing_hub_is_one_sentence(server: WeightsServer, status: int, messag
     server.statuses["/somebody/models/resolve/main/tiny.safetensors"] = status
     with pytest.raises(ZooError, match=message) as caught:
         open_model(HUB_FILE)
-    assert "give the path of a local file instead" in str(caught.value)
+    assert "give a local file instead: --weights FILE" in str(caught.value)
     assert_one_sentence(caught.value)
     assert len(server.requests) == 1, "no retries"
 
@@ -177,7 +177,7 @@ def test_offline_without_a_copy_says_so(
     server: WeightsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(ZooError, match="HF_HUB_OFFLINE forbids fetching it; give the path"):
+    with pytest.raises(ZooError, match="HF_HUB_OFFLINE forbids fetching it; give a local file"):
         open_model("R_50_3x")
     assert server.requests == []
 
@@ -190,11 +190,11 @@ def test_full_disk_is_one_sentence(
 
     server.put_on_hub("somebody/models", "tiny.safetensors", weights)
     monkeypatch.setattr(hub, "hf_hub_download", full)
-    with pytest.raises(ZooError, match="cannot be fetched: the disk is full; give the path"):
+    with pytest.raises(ZooError, match="cannot be fetched: the disk is full; give a local file"):
         open_model(HUB_FILE)
     server.files["/w"] = weights
     monkeypatch.setattr(download, "_stream", full)
-    with pytest.raises(ZooError, match="cannot be fetched: the disk is full; give the path"):
+    with pytest.raises(ZooError, match="cannot be fetched: the disk is full; give a local file"):
         open_model(f"{server.url}/w#sha256={digest(weights)}")
 
 
@@ -250,7 +250,7 @@ def test_connection_that_ends_early_says_so(server: WeightsServer, weights: byte
 
 
 def test_missing_address_is_one_sentence(server: WeightsServer) -> None:
-    with pytest.raises(ZooError, match="the server answered 404; give the path") as caught:
+    with pytest.raises(ZooError, match="the server answered 404; give a local file") as caught:
         open_model(f"{server.url}/none#sha256={'0' * 64}")
     assert_one_sentence(caught.value)
 

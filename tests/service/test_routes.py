@@ -45,16 +45,11 @@ def test_segment_without_options_gets_the_contract_defaults() -> None:
     assert job.picture_type is None
 
 
-def test_segment_uses_the_threshold_of_the_server() -> None:
+@pytest.mark.parametrize("url", ["/segment", "/panoptic"])
+def test_threshold_of_the_server_holds_where_the_caller_gives_none(url: str) -> None:
     engine = FakeEngine()
-    post_picture(engine, score_threshold=0.6)
+    post_picture(engine, url, score_threshold=0.6)
     assert engine.jobs[0].score_threshold == 0.6
-
-
-def test_panoptic_leaves_the_threshold_to_the_model() -> None:
-    engine = FakeEngine()
-    post_picture(engine, "/panoptic", score_threshold=0.6)
-    assert engine.jobs[0].score_threshold == 0
 
 
 def test_panoptic_passes_an_explicit_threshold_on() -> None:
