@@ -3,7 +3,13 @@
 Each operation is registered with torch once, with its plain reference (`ops_reference`) as the
 implementation for every device, and a fake one for tracing. The libraries that setup.py makes
 of csrc/ bring faster implementations for their device; which one runs is the dispatcher's
-business. Without them the same results come slower, and the log says so once.
+business. Without them the same results come slower, and the log says so once: on a device that
+has no compiled operation, the CPU's is used, and what it returns stays on the CPU.
+
+On a CUDA device nothing waits for the results, so their size is not known here. There run
+lengths and segments come in tensors with room to spare: `offsets[-1]` says how much of the
+others is used, and where that is more than there is, there was no room, and the CPU is to be
+asked again. `model.rle` and `model.panoptic` do so.
 """
 # N images, R instances, K bases, A attention side, M mask side, T run lengths of all instances
 
@@ -19,6 +25,8 @@ import torch
 from torch import Tensor
 
 from model import ops_panoptic_reference, ops_reference, ops_tracing
+from model.ops_devices import is_compiled as is_compiled
+from model.ops_devices import is_usable, placed, say_once
 from model.ops_reference import MaskCrop as MaskCrop
 
 logger = logging.getLogger(__name__)
@@ -44,9 +52,9 @@ def paste_rle(
         ValueError: shapes, size or threshold don't fit.
     """
     _check_paste(probabilities, boxes_xyxy, height, width, threshold)
-    packed: tuple[Tensor, Tensor, Tensor, Tensor] = torch.ops.blendmask.paste_rle(
-        probabilities.detach().float(), boxes_xyxy.detach().float(), height, width, threshold
-    )
+    given = placed("paste_rle", probabilities.detach().float(), boxes_xyxy.detach().float())
+    packed: tuple[Tensor, Tensor, Tensor, Tensor]
+    packed = torch.ops.blendmask.paste_rle(*given, height, width, threshold)
     return packed
 
 
@@ -58,7 +66,8 @@ def compress_rle(counts: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         the characters (B,) uint8, and the offsets (R + 1,) int64 of each mask's.
     """
-    texts: tuple[Tensor, Tensor] = torch.ops.blendmask.compress_rle(counts, offsets)
+    texts: tuple[Tensor, Tensor]
+    texts = torch.ops.blendmask.compress_rle(*placed("compress_rle", counts, offsets))
     return texts
 
 
@@ -100,8 +109,10 @@ def blend(
     """
     arguments = (bases, boxes_xyxy.to(bases.dtype), images, attentions.to(bases.dtype))
     rest = (mask_size, sampling_ratio, aligned, bilinear)
-    # An adaptive number of samples, and the narrow types, are the reference's alone.
-    if sampling_ratio < 1 or bases.dtype not in (torch.float32, torch.float64):
+    # An adaptive number of samples, and the narrow types, are the reference's alone; it does
+    # well on any device, too.
+    compiled = sampling_ratio >= 1 and bases.dtype in (torch.float32, torch.float64)
+    if not compiled or not is_usable("blend", bases.device):
         return ops_reference.blend(*arguments, *rest)
     blended: Tensor = torch.ops.blendmask.blend(*arguments, *rest)
     return blended
@@ -144,7 +155,7 @@ def panoptic_merge(
     tensors = [each.detach().float() for each in (probabilities, boxes_xyxy, scores, logits)]
     merged: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
     merged = torch.ops.blendmask.panoptic_merge(
-        *tensors,
+        *placed("panoptic_merge", *tensors),
         *resized_size,
         *output_size,
         mask_threshold,
@@ -153,12 +164,6 @@ def panoptic_merge(
         min_stuff_area,
     )
     return merged
-
-
-def is_compiled(operation: str, device: torch.device | str) -> bool:
-    """Say whether an operation of that name has a compiled implementation for the device."""
-    key = torch.device(device).type.upper()
-    return torch._C._dispatch_has_kernel_for_dispatch_key(f"blendmask::{operation}", key)
 
 
 def _check_paste(
@@ -187,18 +192,10 @@ def _define(schema: str, reference: Callable[..., Any], fake: Callable[..., Any]
 def _falling_back_on(reference: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(reference)
     def fall_back(*arguments: Any) -> Any:
-        _say_once(arguments[0].device.type)
+        say_once(arguments[0].device.type)
         return reference(*arguments)
 
     return fall_back
-
-
-@functools.cache
-def _say_once(device: str) -> None:
-    logger.warning(
-        "Operations are not compiled for this device; their slower references are used",
-        extra={"device": device},
-    )
 
 
 def _load() -> None:

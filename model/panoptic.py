@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from model import ops
 from model.config import PanopticConfig
-from model.rle import strings
-from model.structures import PanopticSegmentation, Segment
+from model.ops_devices import fetch, num_segments
+from model.rle import head_of, strings
+from model.structures import RLE, PanopticSegmentation, Segment
 
 
 def merge(
@@ -42,22 +44,21 @@ def merge(
     threshold = instance_score_threshold
     if threshold is None:
         threshold = config.instance_score_threshold
-    ids, sources, areas, boxes_xywh, counts, offsets = ops.panoptic_merge(
-        probabilities,
-        boxes_xyxy,
-        scores,
-        logits,
-        resized_size=resized_size,
-        output_size=output_size,
-        score_threshold=threshold,
-        max_overlap=config.max_overlap,
-        min_stuff_area=config.min_stuff_area,
+    rules: dict[str, Any] = {
+        "resized_size": resized_size,
+        "output_size": output_size,
+        "score_threshold": threshold,
+        "max_overlap": config.max_overlap,
+        "min_stuff_area": config.min_stuff_area,
+    }
+    ids, sources, areas, boxes_xywh, rles = _merged(
+        (probabilities, boxes_xyxy, scores, logits), rules, masks=masks
     )
+    scores, classes = fetch(scores, classes)
     best_first, labels = scores.tolist(), classes.tolist()
-    rles = strings(counts, offsets, *output_size) if masks else [None] * len(sources)
     segments = []
-    for number, (source, area, box) in enumerate(
-        zip(sources.tolist(), areas.tolist(), boxes_xywh.tolist(), strict=True)
+    for number, (source, area, box, rle) in enumerate(
+        zip(sources.tolist(), areas.tolist(), boxes_xywh.tolist(), rles, strict=True)
     ):
         is_thing = source >= 0
         segments.append(
@@ -68,10 +69,33 @@ def merge(
                 score=best_first[source] if is_thing else None,
                 area=area,
                 bbox_xywh=(box[0], box[1], box[2], box[3]),
-                mask=rles[number],
+                mask=rle,
             )
         )
-    return PanopticSegmentation(segment_ids=ids.cpu().numpy(), segments=segments)
+    return PanopticSegmentation(segment_ids=ids.numpy(), segments=segments)
+
+
+def _merged(
+    given: tuple[Tensor, Tensor, Tensor, Tensor], rules: dict[str, Any], *, masks: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Sequence[RLE | None]]:
+    """Return ids, sources, areas, boxes and run lengths, on the CPU and without spare room."""
+    *merged, counts, offsets = ops.panoptic_merge(*given, **rules)
+    if masks:
+        text, text_offsets = ops.compress_rle(counts, offsets)
+    else:
+        text, text_offsets = counts[:0], offsets[:0]
+    head = head_of(text, len(offsets))
+    ids, *segments, offsets, text_offsets, head = fetch(*merged, offsets, text_offsets, head)
+    if offsets[-1] > len(counts):  # there was no room on the device
+        probabilities, boxes_xyxy, scores, logits = given
+        again = (probabilities.cpu(), boxes_xyxy.cpu(), scores.cpu(), logits.cpu())
+        return _merged(again, rules, masks=masks)
+    number = num_segments(segments[0])
+    sources, areas, boxes_xywh = (one[:number] for one in segments)
+    rles: Sequence[RLE | None] = [None] * number
+    if masks:
+        rles = strings(text, head, text_offsets[: number + 1], *rules["output_size"])
+    return ids, sources, areas, boxes_xywh, rles
 
 
 def choose(result: PanopticSegmentation, kept_ids: Collection[int]) -> PanopticSegmentation:

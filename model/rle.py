@@ -5,6 +5,8 @@ The bytes are those of `pycocotools.mask.encode` on the whole mask.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,9 +14,13 @@ import numpy as np
 from torch import Tensor
 
 from model import ops
+from model.ops_devices import fetch
 from model.run_lengths import compress as compress
 from model.run_lengths import counts_of
 from model.structures import RLE
+
+# A mask of a photo has some 500 characters.
+_CHARACTERS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,20 +60,57 @@ def paste_measured(
     probabilities: Tensor, boxes_xyxy: Tensor, height: int, width: int, threshold: float = 0.5
 ) -> PastedMasks:
     """Return the masks of `paste` with their areas and tight boxes."""
-    counts, offsets, areas, boxes_xywh = ops.paste_rle(
-        probabilities, boxes_xyxy, height, width, threshold
-    )
-    return PastedMasks(
-        masks=strings(counts, offsets, height, width),
-        areas=areas.cpu().numpy(),
-        boxes_xywh=boxes_xywh.cpu().numpy(),
-    )
+    return paste_batch([(probabilities, boxes_xyxy, height, width)], threshold)[0]
 
 
-def strings(counts: Tensor, offsets: Tensor, height: int, width: int) -> list[RLE]:
-    """Return packed run lengths (see `ops.paste_rle`) of masks of a picture as COCO writes them."""
-    text, text_offsets = ops.compress_rle(counts.cpu(), offsets.cpu())
-    characters, bounds = text.numpy().tobytes(), text_offsets.tolist()
+def paste_batch(
+    pictures: Sequence[tuple[Tensor, Tensor, int, int]], threshold: float = 0.5
+) -> list[PastedMasks]:
+    """Return each picture's masks; what a device has made of all of them comes in one copy.
+
+    Args:
+        pictures: probabilities, boxes, height and width, as for `paste`.
+    """
+    pasted = [ops.paste_rle(*picture, threshold) for picture in pictures]
+    texts = [ops.compress_rle(counts, offsets) for counts, offsets, *_ in pasted]
+    wanted: list[Tensor] = []
+    for (_, offsets, areas, boxes_xywh), (text, text_offsets) in zip(pasted, texts, strict=True):
+        wanted += [offsets, areas, boxes_xywh, text_offsets, head_of(text, len(areas))]
+    fetched = iter(fetch(*wanted))
+    results = []
+    for picture, (counts, *_), (text, _) in zip(pictures, pasted, texts, strict=True):
+        offsets, areas, boxes_xywh, text_offsets, head = itertools.islice(fetched, 5)
+        if offsets[-1] > len(counts):  # there was no room on the device
+            probabilities, boxes_xyxy, height, width = picture
+            again = (probabilities.cpu(), boxes_xyxy.cpu(), height, width)
+            results.append(paste_batch([again], threshold)[0])
+            continue
+        results.append(
+            PastedMasks(
+                masks=strings(text, head, text_offsets, *picture[2:]),
+                areas=areas.numpy(),
+                boxes_xywh=boxes_xywh.numpy(),
+            )
+        )
+    return results
+
+
+def head_of(text: Tensor, num_masks: int) -> Tensor:
+    """Return the part of a device's characters that is copied unseen: nearly always all."""
+    return text[: _CHARACTERS * num_masks]
+
+
+def strings(text: Tensor, head: Tensor, text_offsets: Tensor, height: int, width: int) -> list[RLE]:
+    """Return the run lengths of masks of a picture from their characters.
+
+    Args:
+        text, text_offsets: as `ops.compress_rle` returns them, the offsets on the CPU.
+        head: the first of the characters, on the CPU.
+    """
+    bounds = text_offsets.tolist()
+    if bounds[-1] > len(head):
+        head = text[: bounds[-1]].cpu()
+    characters = head.numpy().tobytes()
     return [
         RLE(size=[height, width], counts=characters[first:last]) for first, last in pairwise(bounds)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ from scenes import random_scene
 from torch import Tensor
 
 from model import ops_reference
+from model.config import PanopticConfig
+from model.panoptic import merge
+from model.rle import paste
+from model.run_lengths import compress
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
 EXAMPLES = {
@@ -150,3 +155,79 @@ def test_partition_of_noise_is_counted_beyond_the_room(kernels: Any) -> None:
     logits = torch.randn(5, 120, 4, generator=torch.Generator().manual_seed(0))
     values = (maps[:0], boxes[:0], scores[:0], logits, 480, 16, 1500, 16, 0.5, 0.3, 0.4, 1)
     assert not assert_merges_as_the_cpu(kernels, values)
+
+
+def test_ties_go_to_the_first_label_as_on_the_cpu(kernels: Any) -> None:
+    maps, boxes, scores, _ = random_scene(1)[0]
+    logits = torch.randint(2, (7, 20, 24), generator=torch.Generator().manual_seed(0)).float()
+    values = (maps[:0], boxes[:0], scores[:0], logits, 79, 95, 41, 130, 0.5, 0.3, 0.4, 1)
+    assert_merges_as_the_cpu(kernels, values)
+
+
+@pytest.fixture
+def on_kernels(kernels: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The operations return what the kernels do; a second call on the same finds the CPU's."""
+    called: list[str] = []
+
+    def once(name: str) -> Callable[..., Any]:
+        real = getattr(torch.ops.blendmask, name)
+
+        def run(*arguments: Any) -> Any:
+            called.append(name)
+            again = called.count(name) > 1
+            return (real if again else getattr(kernels, name))(*arguments)
+
+        return run
+
+    for name in ("paste_rle", "compress_rle", "panoptic_merge"):
+        monkeypatch.setattr(torch.ops.blendmask, name, once(name))
+    return called
+
+
+def test_spare_room_does_not_show_in_masks(on_kernels: list[str]) -> None:
+    case = noise(3, 90, 80)
+    quiet = (torch.ones(3, 56, 56), case.boxes_xyxy, 90, 80)
+    expected = [{"size": [90, 80], "counts": compress([0, 7200])}] * 3
+    assert paste(*quiet) == expected
+    assert on_kernels == ["paste_rle", "compress_rle"]
+
+
+def test_characters_beyond_the_first_copy_are_fetched(
+    on_kernels: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.rle._CHARACTERS", 2)
+    masks = paste(torch.ones(3, 56, 56), torch.tensor([[1.0, 2.0, 30.0, 40.0]] * 3), 50, 50)
+    column = [38, 12] * 28
+    assert [one["counts"] for one in masks] == [compress([52, *column, 38, 1010])] * 3
+
+
+def test_masks_without_room_are_made_on_the_cpu(on_kernels: list[str]) -> None:
+    case = noise(2, 200, 300)
+    masks = paste(case.probabilities, case.boxes_xyxy, 200, 300)
+    assert on_kernels == ["paste_rle", "compress_rle"] * 2
+    counts, offsets, *_ = ops_reference.paste_rle(
+        case.probabilities, case.boxes_xyxy, 200, 300, 0.5
+    )
+    text, bounds = ops_reference.compress_rle(counts, offsets)
+    assert b"".join(one["counts"] for one in masks) == bytes(text.tolist())
+    assert len(bounds) == 3
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_partition_is_the_same_with_spare_room(on_kernels: list[str], masks: bool) -> None:
+    partitions = []
+    for _ in range(2):
+        tensors, view, output = random_scene(5)
+        maps, boxes, scores, logits = tensors
+        classes = torch.arange(len(scores))
+        partitions.append(
+            merge(
+                maps, boxes, scores, classes, logits, resized_size=view, output_size=output,
+                config=PanopticConfig(min_stuff_area=1), masks=masks,
+            )
+        )  # fmt: skip
+    ours, expected = partitions
+    assert ours.segments == expected.segments
+    assert len(ours.segments) > 3
+    assert (ours.segment_ids == expected.segment_ids).all()
+    assert on_kernels == ["panoptic_merge", "compress_rle"][: 1 + masks] * 2

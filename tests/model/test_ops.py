@@ -15,7 +15,7 @@ from mask_cases import CASES_AT_ONCE, MaskCase, mask_cases
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from model import ops, ops_reference
+from model import ops, ops_devices, ops_reference
 from model.rle import paste_measured
 from model.run_lengths import compress
 
@@ -167,13 +167,13 @@ def test_compiled_graphs_go_through_the_operations() -> None:
 def test_reference_stands_in_where_nothing_is_compiled_and_says_so_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    ops._say_once.cache_clear()
+    ops_devices.say_once.cache_clear()
     maps, boxes, *size = arguments(0)
     for _ in range(2):
         _, _, areas, _ = ops._falling_back_on(ops_reference.paste_rle)(maps, boxes, *size)
     assert torch.equal(areas, ops.paste_rle(maps, boxes, *size)[2])
     assert [record.device for record in caplog.records] == ["cpu"]
-    assert "slower references" in caplog.text
+    assert "slower ones" in caplog.text
 
 
 @needs_compiler
