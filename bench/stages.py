@@ -78,9 +78,7 @@ def main() -> None:
         for size, (height, width) in SIZES.items():
             image = cv2.resize(photo, (width, height), interpolation=cv2.INTER_CUBIC)
             for operations in ("reference", "compiled"):
-                plain = (
-                    plain_references() if operations == "reference" else contextlib.nullcontext()
-                )
+                plain = operations == "reference"
                 with plain_references() if plain else contextlib.nullcontext():
                     times, number = seconds(predictor, image, arguments.repeats)
                 row = " | ".join(f"{times[stage] * 1e3:.0f}" for stage in STAGES)

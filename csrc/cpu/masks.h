@@ -77,7 +77,8 @@ inline int64_t paste_nanoseconds(int64_t num_masks, int64_t size, int64_t width)
 }
 
 // Packs masks as tensors: counts (T,), offsets (N + 1,), areas (N,), boxes_xywh (N, 4).
-struct PackedMasks {
+// Hidden like the tensors it holds.
+struct C10_HIDDEN PackedMasks {
   torch::stable::Tensor counts, offsets, areas, boxes_xywh;
 };
 PackedMasks pack(const std::vector<Mask>& masks, int64_t num_pixels);

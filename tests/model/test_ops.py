@@ -164,6 +164,17 @@ def test_compiled_graphs_go_through_the_operations() -> None:
     assert all(map(torch.equal, graph(maps, boxes), characters(maps, boxes)))
 
 
+def test_exported_programs_hold_the_operation() -> None:
+    class Paste(torch.nn.Module):
+        def forward(self, maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+            counts, _, areas, _ = ops.paste_rle(maps, boxes, 80, 100)
+            return counts, areas
+
+    maps, boxes, *_ = arguments(2)
+    program = torch.export.export(Paste(), (maps, boxes)).module()
+    assert all(map(torch.equal, program(maps, boxes), Paste()(maps, boxes)))
+
+
 def test_reference_stands_in_where_nothing_is_compiled_and_says_so_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -94,6 +94,20 @@ def test_operation_keeps_the_dispatchers_rules(number: int) -> None:
     torch.library.opcheck(torch.ops.blendmask.blend, values)
 
 
+def test_compiled_graphs_go_through_it_forwards_and_backwards() -> None:
+    bases, boxes, images, attentions = arguments(6)
+
+    def loss(attentions: Tensor) -> Tensor:
+        return ops.blend(bases, boxes, images, attentions, mask_size=8).sum()
+
+    gradients = []
+    for function in (loss, torch.compile(loss, fullgraph=True, backend="aot_eager")):
+        leaf = attentions.clone().requires_grad_()
+        function(leaf).backward()
+        gradients.append(leaf.grad)
+    torch.testing.assert_close(*gradients)
+
+
 def test_narrow_types_and_adaptive_sampling_are_the_references() -> None:
     values = arguments(4)
     adaptive = ops.blend(*values, mask_size=7, sampling_ratio=0)
