@@ -6,7 +6,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constra
 WEIGHTS ?=
 PORT ?= 8000
 
-.PHONY: help install serve test test-golden test-masks-slow test-asan test-gpu lint format clean
+.PHONY: help install serve test test-golden test-masks-slow test-asan test-cuda-emulation test-gpu lint format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,12 @@ test-asan: install ## The CPU operations under the Address and UndefinedBehavior
 	PYTHONPATH=build/asan ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 		LD_PRELOAD="$(foreach name,asan ubsan stdc++,$(shell c++ -print-file-name=lib$(name).so))" \
 		$(BIN)/pytest -k 'not leave_no_memory' tests/model/test_ops.py tests/model/test_ops_blend.py tests/model/test_ops_panoptic.py tests/model/test_rle.py
+
+# The tests of the kernels' emulation are in `make test`, too: fewer cases, no sanitizers.
+test-cuda-emulation: install ## The CUDA kernels as plain C++, sanitized, 100,000 cases
+	BLENDMASK_SANITIZE=1 BLENDMASK_EMULATED_CASES=12500 ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+		LD_PRELOAD="$(foreach name,asan ubsan stdc++,$(shell c++ -print-file-name=lib$(name).so))" \
+		$(BIN)/python -m pytest tests/model/test_cuda_kernels.py
 
 test-gpu: install ## What needs a CUDA device
 	$(BIN)/python -m pytest -m gpu
