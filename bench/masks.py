@@ -220,6 +220,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--instances", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--only", choices=["masks", "partitions"])
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.set_grad_enabled(False)
@@ -232,15 +233,23 @@ def main() -> None:
         view = view_of(*size)
         partitions[name] = (maps, boxes, scores, semantic_logits(view), view, size)
     our_way(*masks["640×480"])  # threads and pages are there from the start
+    if arguments.only != "partitions":
+        compare_masks(masks, arguments.repeats)
+    if arguments.only != "masks":
+        compare_partitions(partitions, arguments.repeats)
+
+
+def compare_masks(inputs: dict[str, tuple[Any, ...]], repeats: int) -> None:
     ways = {"ours": our_way, "reference": reference_way, "usual": usual_way}
-    found = print_table("Instance masks", ways, masks, arguments.repeats)
-    for name, by_way in found.items():
+    for name, by_way in print_table("Instance masks", ways, inputs, repeats).items():
         same = sum(a == b for a, b in zip(by_way["ours"], by_way["usual"], strict=True))
         exact = by_way["ours"] == by_way["reference"]
         print(f"\n{name}: bytes of the reference: {exact}; of the usual way: {same} masks.")
+
+
+def compare_partitions(inputs: dict[str, tuple[Any, ...]], repeats: int) -> None:
     ways = {"ours": our_partition, "reference": reference_partition, "usual": usual_partition}
-    found = print_table("Panoptic partition", ways, partitions, arguments.repeats)
-    for name, by_way in found.items():
+    for name, by_way in print_table("Panoptic partition", ways, inputs, repeats).items():
         differ = {way: int((by_way["ours"][0] != by_way[way][0]).sum()) for way in ways}
         print(f"\n{name}: {len(by_way['ours'][1])} segments; pixels other than ours: {differ}.")
 
