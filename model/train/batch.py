@@ -17,7 +17,8 @@ class TrainingSample:
     classes: (G,) int64, contiguous from 0.
     masks: (G, M, M) bool, each object's polygons rasterised on a grid over its own box.
     has_mask: (G,) bool; an object without mask truth trains the detector only.
-    basis_labels: (ceil(h / 8), ceil(w / 8)) uint8: class + 1 of every 8th pixel, 0 background.
+    basis_labels: (ceil(h / 8), ceil(w / 8)) uint8: class + 1 of every 8th pixel, 0 background,
+        255 unknown (ignored): what a partly labelled data set leaves open.
     semantic_labels: (h, w) uint8, 0 things, from 1 stuff, 255 ignored; None without such truth.
     labelled_classes: (C,) bool; what the data set doesn't label is unknown, not background.
     image_id: the data set's own, for messages.
