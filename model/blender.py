@@ -26,18 +26,29 @@ def blend(
     Returns:
         (R, M, M) in (0, 1); exactly 0.5 where the box leaves the padded input. BlendMask eqs. 3-5.
     """
-    size = (config.mask_size, config.mask_size)
+    regions = crop_bases(bases, boxes_xyxy, images, config)
+    return mask_logits(regions, attentions, config).sigmoid()
+
+
+def crop_bases(bases: Tensor, boxes_xyxy: Tensor, images: Tensor, config: BlenderConfig) -> Tensor:
+    """Return the bases in each box, (R, K, M, M); see `blend` for the arguments."""
     regions: Tensor = roi_align(
         bases,
         torch.cat([images.to(boxes_xyxy.dtype)[:, None], boxes_xyxy], dim=1),
-        output_size=size,
+        output_size=(config.mask_size, config.mask_size),
         spatial_scale=1 / BASES_STRIDE,
         sampling_ratio=config.sampling_ratio,
         aligned=config.aligned,
     )
+    return regions
+
+
+def mask_logits(regions: Tensor, attentions: Tensor, config: BlenderConfig) -> Tensor:
+    """Return (R, M, M) logits: the bases of each box, (R, K, M, M), weighted by its attentions."""
+    size = (config.mask_size, config.mask_size)
     if config.attention_interpolation == "bilinear":
         weights = F.interpolate(attentions, size, mode="bilinear", align_corners=False)
     else:
         weights = F.interpolate(attentions, size, mode="nearest")
     # (R, K, M, M) -> (R, M, M)
-    return (regions * weights.softmax(dim=1)).sum(dim=1).sigmoid()
+    return (regions * weights.softmax(dim=1)).sum(dim=1)
