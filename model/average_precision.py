@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
+from model.matching import FALSE, IOU_THRESHOLDS, TRUE, ious, match
 from model.structures import RLE
 
-IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 # In pixels of the picture, both ends included.
 AREA_RANGES = {
@@ -30,7 +29,6 @@ AREA_RANGES = {
 }
 MAX_DETECTIONS = 100  # of one category in one picture
 
-_FALSE, _TRUE, _IGNORED = 0, 1, -1
 _ALL = 0  # the area range of that name
 _AT_50, _AT_75 = 0, 5
 
@@ -60,11 +58,11 @@ class Shapes:
 class _Outcome:
     """What became of one category's detections in one picture.
 
-    scores: (D,) descending. states: (A, T, D) int8, _FALSE, _TRUE or _IGNORED.
+    scores: (D,) descending. states: (A, T, D) int8 of `matching`.
     num_truths: (A,) the truths to be found.
     """
 
-    image_id: int
+    image_id: int | str
     scores: np.ndarray
     states: np.ndarray
     num_truths: np.ndarray
@@ -78,7 +76,12 @@ class AveragePrecision:
         self._outcomes: defaultdict[int, list[_Outcome]] = defaultdict(list)
 
     def add(
-        self, image_id: int, found: Shapes, scores: np.ndarray, truth: Shapes, crowd: np.ndarray
+        self,
+        image_id: int | str,
+        found: Shapes,
+        scores: np.ndarray,
+        truth: Shapes,
+        crowd: np.ndarray,
     ) -> None:
         """Compare one picture's detections with its truth.
 
@@ -94,8 +97,8 @@ class AveragePrecision:
             mine = mine[best]
             theirs = np.flatnonzero(truth.category_ids == category_id)
             to_ignore = _outside(truth.areas[theirs]) | crowd[theirs]
-            states = _match(
-                _ious(found.shapes, mine, truth.shapes, theirs, crowd),
+            states = match(
+                ious(found.shapes, mine, truth.shapes, theirs, crowd),
                 crowd[theirs],
                 to_ignore,
                 _outside(found.areas[mine]),
@@ -129,7 +132,7 @@ class AveragePrecision:
         return rows
 
     def _curves(self, category_id: int) -> _Curves:
-        outcomes = sorted(self._outcomes[category_id], key=lambda outcome: outcome.image_id)
+        outcomes = sorted(self._outcomes[category_id], key=_picture_order)
         num_areas, num_thresholds = len(AREA_RANGES), len(IOU_THRESHOLDS)
         shape = (num_areas, num_thresholds)
         precision = np.full((*shape, len(RECALL_POINTS)), np.nan)
@@ -141,8 +144,8 @@ class AveragePrecision:
             states = np.concatenate([o.states[:, :, :limit] for o in outcomes], axis=2)
             states = states[:, :, np.argsort(-scores, kind="stable")]
             for area in to_find:
-                true = np.cumsum(states[area] == _TRUE, axis=1)  # (T, D)
-                false = np.cumsum(states[area] == _FALSE, axis=1)
+                true = np.cumsum(states[area] == TRUE, axis=1)  # (T, D)
+                false = np.cumsum(states[area] == FALSE, axis=1)
                 recalls[area] = true[:, -1] / num_truths[area] if len(scores) else 0.0
                 if limit == MAX_DETECTIONS:
                     precision[area] = _precision(true, false, int(num_truths[area]))
@@ -160,62 +163,14 @@ class _Curves:
     recall: dict[int, np.ndarray]
 
 
+def _picture_order(outcome: _Outcome) -> tuple[bool, Any]:
+    return isinstance(outcome.image_id, str), outcome.image_id
+
+
 def _outside(areas: np.ndarray) -> np.ndarray:
     """Return (A, n) bool: whether an object is too small or too large for each range."""
     low, high = np.array(list(AREA_RANGES.values())).T[:, :, None]
     return np.asarray((areas < low) | (areas > high))
-
-
-def _ious(
-    found: np.ndarray | Sequence[RLE],
-    mine: np.ndarray,
-    truth: np.ndarray | Sequence[RLE],
-    theirs: np.ndarray,
-    crowd: np.ndarray,
-) -> np.ndarray:
-    """Return (D, G) IoUs; for a crowd, the share of the detection that lies in it."""
-    if len(mine) == 0 or len(theirs) == 0:
-        return np.zeros((len(mine), len(theirs)))
-    if isinstance(found, np.ndarray) and isinstance(truth, np.ndarray):
-        chosen: Any = np.ascontiguousarray(found[mine], dtype=np.float64)
-        others: Any = np.ascontiguousarray(truth[theirs], dtype=np.float64)
-    else:
-        chosen, others = [found[i] for i in mine], [truth[i] for i in theirs]
-    return np.asarray(coco_mask.iou(chosen, others, crowd[theirs].astype(np.uint8)))
-
-
-def _match(
-    ious: np.ndarray, crowd: np.ndarray, to_ignore: np.ndarray, outside: np.ndarray
-) -> np.ndarray:
-    """Return (A, T, D) states: best score first, each detection takes the best truth left.
-
-    A truth that counts goes before any that is to be ignored; of equal IoUs the last wins. What
-    is found of an ignored truth, or nowhere and outside the area range, is ignored itself.
-
-    Args:
-        ious: (D, G), detections by descending score. crowd: (G,), may be taken many times.
-        to_ignore: (A, G). outside: (A, D).
-    """
-    thresholds = np.minimum(IOU_THRESHOLDS, 1 - 1e-10)[:, None]  # (T, 1)
-    num_areas, num_found = outside.shape
-    start = np.where(outside, _IGNORED, _FALSE).astype(np.int8)
-    states = np.repeat(start[:, None, :], len(thresholds), axis=1)  # (A, T, D)
-    taken = np.zeros((num_areas, len(thresholds), len(crowd)), dtype=bool)
-    counts = ~to_ignore[:, None, :]  # (A, 1, G)
-    near = ious.max(axis=1, initial=0.0) >= thresholds[0, 0] if num_found else np.zeros(0, bool)
-    for index in np.flatnonzero(near):
-        free = (ious[index] >= thresholds) & ~taken  # (A, T, G)
-        preferred = free & counts
-        is_true = preferred.any(axis=2)
-        choice = np.where(is_true[:, :, None], preferred, free)
-        hit = choice.any(axis=2)
-        backwards = np.where(choice, ious[index], -1.0)[:, :, ::-1]
-        best = len(crowd) - 1 - backwards.argmax(axis=2)
-        area, threshold = np.nonzero(hit)
-        chosen = best[hit]
-        taken[area, threshold, chosen] = ~crowd[chosen]
-        states[:, :, index][hit] = np.where(is_true[hit], _TRUE, _IGNORED)
-    return states
 
 
 def _precision(true: np.ndarray, false: np.ndarray, num_truths: int) -> np.ndarray:
