@@ -68,15 +68,22 @@ def notes(
             f"a subset: the first {pictures['chosen']} of the file's {pictures['in_file']} pictures"
         )
     if pictures["failed"]:
-        found.append(f"{len(pictures['failed'])} pictures could not be read and count for nothing")
+        failed = len(pictures["failed"])
+        found.append(f"{failed} picture{_s(failed)} could not be read: no part of the numbers")
     if len(measured) < _VAL2017_PICTURES and all("/val2017/" in p.origin for p in measured):
         found.append(
             f"{len(measured)} of val2017's {_VAL2017_PICTURES} pictures: "
             "these are not figures of the full set"
         )
-    if counts.get("truths_without_mask"):
+    boxes_only = counts.get("truths_without_mask", 0)
+    if boxes_only:
+        verb = "has" if boxes_only == 1 else "have"
         found.append(
-            f"{counts['truths_without_mask']} objects have a box only: "
+            f"{boxes_only} object{_s(boxes_only)} {verb} a box only: "
             "mask AP ignores what lies in it"
         )
     return found
+
+
+def _s(number: int) -> str:
+    return "" if number == 1 else "s"
