@@ -171,6 +171,8 @@ def _box(
     if "bbox" in row:
         # In float32, as the original's: the scaled boxes are equal bit for bit.
         x, y, w, h = np.array(row["bbox"], dtype=np.float32)
+        if not np.isfinite([x, y, w, h]).all():
+            raise ValueError(f"annotation {row.get('id')!r} has the bbox {row['bbox']}")
         return float(x), float(y), float(x + w), float(y + h)
     if isinstance(shape, tuple):
         corners = np.frombuffer(b"".join(shape)).reshape(-1, 2)
