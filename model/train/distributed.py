@@ -138,13 +138,10 @@ def _synchronised(norm: nn.BatchNorm2d, device: torch.device) -> nn.Module:
     return AllReduceBatchNorm.of(norm)  # PyTorch's own has no CPU implementation.
 
 
-def in_all_processes(
-    step: nn.Module, device: torch.device, *, some_unused: bool
-) -> nn.parallel.DistributedDataParallel | nn.Module:
+def in_all_processes(step: nn.Module, device: torch.device) -> nn.Module:
     """Return the module with its gradients averaged over all processes; itself in one process.
 
-    Args:
-        some_unused: whether a forward pass may leave parameters out.
+    Every forward pass must use every parameter: a process without objects too.
     """
     if world_size() == 1:
         return step
@@ -152,6 +149,5 @@ def in_all_processes(
         step,
         device_ids=[device] if device.type == "cuda" else None,
         broadcast_buffers=False,  # synchronised statistics are equal; the others are rank 0's
-        find_unused_parameters=some_unused,
         gradient_as_bucket_view=True,
     )
