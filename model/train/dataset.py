@@ -67,14 +67,15 @@ class CocoDataset(Dataset[TrainingSample]):
     def __getitem__(self, key: SampleKey | int) -> TrainingSample:
         """Return a sample; a plain index is one of the first pass."""
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        for _ in range(min(_MAX_UNREADABLE, len(self))):
+        attempts = min(_MAX_UNREADABLE, len(self))
+        for _ in range(attempts):
             sample = self._sample(epoch, index)
             if sample is not None:
                 return sample
             index = self._next_alike(index)
         raise ValueError(
-            f"{_MAX_UNREADABLE} pictures in a row cannot be read, the last is "
-            f"{self.picture(index).file}; check-data tells more"
+            f"{attempts} pictures in a row cannot be read, {self.picture(index).file} among them; "
+            "check-data tells more"
         )
 
     def picture(self, index: int) -> Picture:
