@@ -67,7 +67,7 @@ def load_state(folder: Path) -> dict[str, Any] | None:
         try:
             return _read(candidate)
         except _DAMAGE as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = _in_words(error)
             logger.warning("%s cannot be read (%s)", candidate, reason)
             reasons.append(f"{candidate.name}: {reason}")
     if reasons:
@@ -114,6 +114,12 @@ def _read(path: Path) -> dict[str, Any]:
             f"it is of format {state['format_version']}; this program reads up to {FORMAT_VERSION}"
         )
     return state
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is damaged, or holds something else than plain values and tensors"
+    return " ".join(str(error).split())[:200]
 
 
 def _previous(path: Path) -> Path:
