@@ -12,7 +12,7 @@ from model.checkpoint import Checkpoint
 from model.describe import is_training_only
 from model.dla import DLA34
 from model.fcos import Scale, initialise_head
-from model.layers import FrozenBatchNorm
+from model.layers import BATCH_NORM_EPSILON, FrozenBatchNorm
 from model.mobilenet import MobileNetV2
 
 logger = logging.getLogger(__name__)
@@ -89,7 +89,10 @@ def _reset(model: BlendMask) -> None:
         if isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
             module.reset_parameters()
         elif isinstance(module, FrozenBatchNorm):
-            module.load_state_dict(FrozenBatchNorm(len(module.weight)).state_dict())
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+            nn.init.zeros_(module.running_mean)
+            nn.init.constant_(module.running_var, 1 - BATCH_NORM_EPSILON)
         elif isinstance(module, Scale):
             nn.init.ones_(module.scale)
     bottom_up = model.backbone.bottom_up
@@ -148,7 +151,9 @@ def _load_backbone(model: BlendMask, backbone: Mapping[str, Tensor]) -> set[str]
                 f"such as {names[0]}"
             )
     found = {name: tensor for name, tensor in backbone.items() if name in own}
-    model.load_state_dict(found, strict=False)
+    model.backbone.bottom_up.load_state_dict(
+        {name.removeprefix(_BOTTOM_UP): tensor for name, tensor in found.items()}, strict=False
+    )
     return set(found)
 
 
