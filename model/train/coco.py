@@ -195,7 +195,7 @@ def _panoptic_truths(
         segments = sorted(row["segments_info"], key=lambda segment: int(segment["id"]))
         truths[row["image_id"]] = PanopticTruth(
             file=str(source.panoptic_images / row["file_name"]),
-            ids=np.array([segment["id"] for segment in segments], dtype=np.int64),
+            ids=np.array([segment["id"] for segment in segments], dtype=np.uint32),
             labels=np.array(
                 [labels.get(segment["category_id"], 0) for segment in segments], dtype=np.uint8
             ),

@@ -1,17 +1,13 @@
-"""Batches, for ever, in an order that is a function of the seed alone.
-
-The order is one for the whole run: each process takes its part of every batch. So it doesn't
-depend on the number of processes or workers, and a run can go on anywhere.
-"""
+"""Batches, made by worker processes, for ever."""
 # N pictures, G objects of all pictures, C classes, M mask side
 
 from __future__ import annotations
 
 import signal
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -20,6 +16,7 @@ from model.geometry import SIZE_DIVISOR
 from model.train.batch import TrainingBatch, TrainingSample
 from model.train.config import Recipe
 from model.train.dataset import CocoDataset, SampleKey
+from model.train.order import batches
 from model.train.samples import UNKNOWN
 
 _BASIS_STRIDE = 8
@@ -49,11 +46,10 @@ def build_loader(
     world_size: int = 1,
     num_workers: int = 2,
     start_iteration: int = 0,
-) -> Iterator[TrainingBatch]:
+) -> Loader:
     """Return this process's part of the batches, without end.
 
-    A batch has `recipe.batch_size` pictures over all processes, all wide or all high. The
-    workers start with the first batch and end when the iterator is closed or let go.
+    A batch has `recipe.batch_size` pictures over all processes, all wide or all high.
 
     Args:
         num_workers: processes that decode and rasterise; 0 does it here.
@@ -87,61 +83,35 @@ def build_loader(
         prefetch_factor=4 if num_workers else None,
         pin_memory=torch.cuda.is_available(),
     )
-    return _run(loader, order, stoppable)
+    return Loader(iter(loader), order, stoppable)
 
 
-def _run(
-    loader: DataLoader[TrainingSample], order: _Order, stoppable: _Stoppable
-) -> Iterator[TrainingBatch]:
-    batches = iter(loader)
-    try:
-        for packed in batches:
-            yield unpack(packed)
-    finally:
-        # A worker that is ended while it hands over a batch aborts, loudly: let all finish first.
-        order.stop()
-        stoppable.stop()
-        while True:
-            try:
-                next(batches)
-            except StopIteration:
-                break
-            except _StoppedError:
-                continue
+class Loader(Iterator[TrainingBatch]):
+    """Batches without end; its workers live until it is closed or let go, or the program ends."""
+
+    def __init__(self, packed: Iterator[PackedBatch], order: _Order, stoppable: _Stoppable) -> None:
+        self._packed = packed
+        self._finalizer = weakref.finalize(self, _finish, packed, order, stoppable)
+
+    def __next__(self) -> TrainingBatch:
+        return unpack(next(self._packed))
+
+    def close(self) -> None:
+        """End the workers, after the samples that they are at."""
+        self._finalizer()
 
 
-def batches(
-    is_wide: np.ndarray, batch_size: int, seed: int, *, start: int = 0
-) -> Iterator[list[SampleKey]]:
-    """Yield keys of batches without end: each pass is shuffled, wide and high stay apart.
-
-    What doesn't fill a batch at the end of a pass is the beginning of the next one's.
-
-    Args:
-        start: so many batches are left out.
-    """
-    if len(is_wide) == 0:
-        raise ValueError("there are no pictures to make batches of")
-    waiting = {True: np.empty((0, 2), np.int64), False: np.empty((0, 2), np.int64)}
-    skip, epoch = start, 0
+def _finish(packed: Iterator[PackedBatch], order: _Order, stoppable: _Stoppable) -> None:
+    # A worker that is ended while it hands over a batch aborts, loudly: let all finish first.
+    order.stop()
+    stoppable.stop()
     while True:
-        order = np.random.default_rng((seed, epoch)).permutation(len(is_wide))
-        full = []
-        for wide in (True, False):
-            places = np.flatnonzero(is_wide[order] == wide)
-            new = np.stack((np.full(len(places), epoch), order[places]), axis=1)
-            keys = np.concatenate((waiting[wide], new))
-            count = len(keys) // batch_size
-            # A batch is ready where its last picture stands in the shuffled order.
-            ready = places[np.arange(1, count + 1) * batch_size - len(waiting[wide]) - 1]
-            waiting[wide] = keys[count * batch_size :]
-            grouped = keys[: count * batch_size].reshape(count, batch_size, 2)
-            full += list(zip(ready.tolist(), grouped, strict=True))
-        full.sort(key=lambda batch: batch[0])
-        for _, keys in full[skip:]:
-            yield [SampleKey(*key) for key in keys.tolist()]
-        skip = max(0, skip - len(full))
-        epoch += 1
+        try:
+            next(packed)
+        except _StoppedError:
+            continue
+        except (StopIteration, RuntimeError, ValueError):  # done, or broken already
+            break
 
 
 class _Order:
@@ -231,7 +201,7 @@ def unpack(packed: PackedBatch) -> TrainingBatch:
     """Return the batch; each picture's objects are views of the packed ones."""
     return TrainingBatch(
         pixels=packed.pixels,
-        sizes=packed.sizes,
+        sizes=[(height, width) for height, width in packed.sizes],  # pinning makes them lists
         boxes_xyxy=list(torch.split(packed.boxes_xyxy, packed.counts)),
         classes=list(torch.split(packed.classes, packed.counts)),
         masks=list(torch.split(packed.masks, packed.counts)),

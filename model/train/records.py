@@ -20,7 +20,7 @@ StoredShape = tuple[bytes, ...] | bytes | None
 class PanopticTruth:
     """A picture's PNG of segment ids, and the semantic label of each id.
 
-    ids: (S,) int64, ascending. labels: (S,) uint8, 0 for things, from 1 for stuff.
+    ids: (S,) uint32, ascending. labels: (S,) uint8, 0 for things, from 1 for stuff.
     """
 
     file: str

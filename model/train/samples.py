@@ -115,12 +115,13 @@ def basis_labels(picture: Picture, shapes: list[Shape | None], labelled: np.ndar
 def stuff_labels(truth: PanopticTruth) -> np.ndarray:
     """Return (H, W) uint8: 0 things, from 1 stuff, 255 where nothing is labelled."""
     with Image.open(truth.file) as image:
-        red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")).astype(np.int64), 2, 0)
-    ids = red + 256 * green + 65536 * blue
+        four_bytes = np.array(image.convert("RGBA"))
+    four_bytes[:, :, 3] = 0  # an id is red + 256 green + 65536 blue
+    ids = four_bytes.view("<u4")[:, :, 0]
     if len(truth.ids) == 0:
         return np.full(ids.shape, UNKNOWN, np.uint8)
     place = np.minimum(np.searchsorted(truth.ids, ids), len(truth.ids) - 1)
-    return np.where(truth.ids[place] == ids, truth.labels[place], UNKNOWN).astype(np.uint8)
+    return np.where(truth.ids[place] == ids, truth.labels[place], np.uint8(UNKNOWN))
 
 
 def _objects(

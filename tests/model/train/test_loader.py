@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import toy_data
@@ -15,9 +13,8 @@ from model.presets import preset
 from model.train.batch import TrainingBatch, TrainingSample
 from model.train.config import AugmentConfig, Recipe
 from model.train.dataset import CocoDataset, open_data
-from model.train.loader import batches, build_loader, collate
+from model.train.loader import build_loader, collate, pack, unpack
 
-IS_WIDE = np.arange(23) % 3 > 0  # 15 wide, 8 high
 RECIPE = Recipe(batch_size=2, augment=AugmentConfig(short_sides=(32, 40), max_side=80))
 
 
@@ -53,37 +50,6 @@ def sample(height: int, width: int, num_objects: int, *, semantic: bool = False)
     )
 
 
-def test_a_batch_is_all_wide_or_all_high() -> None:
-    for batch in islice(batches(IS_WIDE, 4, 0), 100):
-        assert len({bool(IS_WIDE[key.picture]) for key in batch}) == 1
-
-
-def test_every_pass_has_every_picture_once() -> None:
-    # 4 × 23 pictures of one shape or the other; 60 wide and 32 high ones fill batches of 4.
-    seen = [key for batch in islice(batches(IS_WIDE, 4, 0), 23) for key in batch]
-    assert Counter(seen) == Counter((e, i) for e in range(4) for i in range(23))
-
-
-def test_order_depends_on_the_seed_and_the_pass() -> None:
-    def order(seed: int) -> list[int]:
-        return [batch[0].picture for batch in islice(batches(np.ones(23, bool), 1, seed), 46)]
-
-    assert order(0) == order(0)
-    assert order(0) != order(1)
-    assert order(0)[:23] != order(0)[23:]
-
-
-@pytest.mark.parametrize("start", [1, 5, 17, 200])
-def test_batches_go_on_anywhere(start: int) -> None:
-    expected = list(islice(batches(IS_WIDE, 4, 3), start, start + 12))
-    assert list(islice(batches(IS_WIDE, 4, 3, start=start), 12)) == expected
-
-
-def test_one_picture_fills_a_batch_over_several_passes() -> None:
-    (batch,) = islice(batches(np.array([True]), 3, 0), 1)
-    assert batch == [(0, 0), (1, 0), (2, 0)]
-
-
 def test_processes_share_each_batch(dataset: CocoDataset) -> None:
     whole = build_loader(dataset, RECIPE, num_workers=0)
     parts = [
@@ -99,6 +65,9 @@ def test_a_run_goes_on_where_it_stopped_whatever_the_workers(dataset: CocoDatase
     resumed = build_loader(dataset, RECIPE, num_workers=1, start_iteration=2)
     for expected in straight[2:]:
         assert same(next(resumed), expected)
+    resumed.close()
+    with pytest.raises(StopIteration):
+        next(resumed)
 
 
 def test_accumulated_batches_belong_to_one_iteration(dataset: CocoDataset) -> None:
@@ -131,3 +100,9 @@ def test_semantic_labels_are_unknown_where_there_are_none() -> None:
     assert labels is not None
     assert (labels[0] == 255).all()
     assert labels[1, 0].tolist() == [5] * 20 + [255] * 12
+
+
+def test_sizes_stay_pairs_when_pinning_turned_them_into_lists() -> None:
+    packed = pack([sample(40, 50, 2)])
+    as_pinned = packed._replace(sizes=[list(size) for size in packed.sizes])  # type: ignore[misc]
+    assert unpack(as_pinned).sizes == [(40, 50)]

@@ -123,7 +123,9 @@ def test_segments_become_things_stuff_and_unlabelled(tmp_path: Path) -> None:
     colours = [[[5, 0, 0], [0, 1, 0], [0, 0, 1], [9, 9, 9]]]  # ids 5, 256, 65536 and an unknown
     Image.fromarray(np.array(colours, dtype=np.uint8)).save(file)
     truth = PanopticTruth(
-        file=str(file), ids=np.array([5, 256, 65536]), labels=np.array([0, 4, 53], dtype=np.uint8)
+        file=str(file),
+        ids=np.array([5, 256, 65536], dtype=np.uint32),
+        labels=np.array([0, 4, 53], dtype=np.uint8),
     )
     assert stuff_labels(truth).tolist() == [[0, 4, 53, UNKNOWN]]
 
