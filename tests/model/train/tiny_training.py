@@ -88,11 +88,13 @@ def tiny_training(
     world: World | None = None,
     config: ModelConfig | None = None,
     skip_non_finite: bool = False,
+    dtype: torch.dtype = torch.float32,
 ) -> Training:
     recipe, config = recipe or tiny_recipe(), config or tiny_config()
     torch.manual_seed(recipe.seed)
     network = BlendMask(config)
     initialise(network, backbone=None, freeze_at=recipe.freeze_at)
+    network.to(dtype)
     synchronise_batch_norm(network, config, CPU)
     return Training(
         network=network,
