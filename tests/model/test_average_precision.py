@@ -101,6 +101,24 @@ def test_the_right_box_with_the_wrong_category_is_not_a_match():
     assert score(found, [0.9], truth, category_ids=(CAT, DOG)).numbers()["AP"] == 0.0
 
 
+@pytest.mark.parametrize(
+    ("side", "sizes"),
+    [(31, ["small"]), (32, ["small", "medium"]), (96, ["medium", "large"]), (97, ["large"])],
+)
+def test_both_ends_of_an_area_range_belong_to_it(side, sizes):
+    truth = boxes((0, 0, side, side))
+    numbers = score(truth, [0.9], truth).numbers()
+    assert [s for s in ("small", "medium", "large") if numbers[f"AP_{s}"] is not None] == sizes
+
+
+@pytest.mark.parametrize(("side", "expected"), [(32, 0.5), (33, 1.0)])
+def test_a_false_detection_outside_the_area_range_does_no_harm(side, expected):
+    found = boxes((300, 300, side, side), (0, 0, 20, 20))
+    numbers = score(found, [0.9, 0.8], boxes((0, 0, 20, 20))).numbers()
+    assert numbers["AP_small"] == pytest.approx(expected)
+    assert numbers["AP"] == pytest.approx(0.5)
+
+
 def test_masks_are_compared_by_pixels():
     full = np.zeros((20, 20), np.uint8, order="F")
     full[:10, :10] = 1

@@ -17,6 +17,7 @@ from model.evaluation import evaluate
 from model.evaluation_data import open_data
 from model.evaluation_truth import true_objects, true_partition
 from model.results_file import ResultsFile
+from model.structures import Instances
 
 
 @pytest.fixture
@@ -229,6 +230,31 @@ def test_where_only_a_box_is_known_mask_ap_ignores_what_lies_in_it(places, segme
     assert report["per_class"]["mask"][0]["num_truths"] == 1
     assert report["counts"]["truths_without_mask"] == 1
     assert report["notes"] == ["1 object has a box only: mask AP ignores what lies in it"]
+
+
+class HastyPredictor(KnowingPredictor):
+    """Sees first a cat that isn't there: a small mask in a medium-sized box."""
+
+    def _instances(self, height, width):
+        right = super()._instances(height, width)
+        mask = np.zeros((height, width), np.uint8, order="F")
+        mask[:20, -20:] = 1
+        return Instances(
+            height=height,
+            width=width,
+            boxes_xyxy=np.array([[width // 2, 0, width, height], *right.boxes_xyxy], np.float32),
+            scores=np.array([0.9, 0.5], np.float32),
+            classes=np.array([0, 0]),
+            masks=[coco_mask.encode(mask), *right.masks],
+            areas=np.array([400, *right.areas]),
+        )
+
+
+def test_the_mask_not_the_box_says_how_large_a_found_mask_is(places):
+    report = evaluate(HastyPredictor(), opened(places))
+    assert report["box"]["AP_medium"] == pytest.approx(0.5)
+    assert report["mask"]["AP_medium"] == pytest.approx(1.0)
+    assert report["mask"]["AP"] == pytest.approx(0.5)
 
 
 def test_true_maps_are_read_from_three_bytes_a_pixel(places):
