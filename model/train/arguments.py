@@ -48,7 +48,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = _Parser(
         prog="python -m model.train",
         description="Train a BlendMask network, or evaluate one (--eval-only).",
-        epilog="python -m model.train check-data DATA finds what would hurt in a data set. "
+        epilog="python -m model.train check-data --data D finds what would hurt in a data set. "
         "torchrun --nproc-per-node N -m model.train … trains on N devices. "
         "Without a value, an option is as the configuration's recipe has it.",
     )
