@@ -213,16 +213,17 @@ def _report(run: _Run, task: Task, chosen: Sequence[Picture]) -> dict[str, Any]:
     parts = {"instance": run.instances, "panoptic": run.partitions}
     scores = {name: part for name, part in parts.items() if part is not None}
     numbers = merge([part.report() for part in scores.values()])
+    classes = {name: part.classes for name, part in scores.items()}
     pictures = pictures_section(run.data, chosen, run.measured, run.failed)
     seconds = dict(run.stages.seconds)
     return {
         "task": task,
         **numbers,
-        "classes": {name: part.classes.to_dict() for name, part in scores.items()},
+        "classes": {name: shared.to_dict() for name, shared in classes.items()},
         "pictures": pictures,
         "seconds": seconds,
         "pictures_per_second": len(run.measured) / seconds["total"],
         "data": data_section(run.data),
         "model": model_section(run.predictor.config, run.predictor.categories),
-        "notes": notes(pictures, run.measured, numbers["counts"]),
+        "notes": notes(pictures, run.measured, numbers["counts"], classes),
     }

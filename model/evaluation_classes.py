@@ -13,17 +13,23 @@ _NUM_NAMED = 6
 
 @dataclass(frozen=True, kw_only=True)
 class SharedClasses:
-    """What is evaluated, and what is left out because only one side has it."""
+    """What is evaluated, and what is left out: only one side has it, or the data don't label it."""
 
     things: tuple[Category, ...]
     stuff: tuple[Category, ...]
     model_only: tuple[Category, ...]
     data_only: tuple[Category, ...]
+    unlabelled: tuple[Category, ...] = ()
 
     @property
     def ids(self) -> frozenset[int]:
         """The ids of all that is evaluated."""
         return frozenset(category.id for category in (*self.things, *self.stuff))
+
+    @property
+    def is_part(self) -> bool:
+        """Whether anything is left out."""
+        return bool(self.model_only or self.data_only or self.unlabelled)
 
     def to_dict(self) -> dict[str, Any]:
         """Return how many are evaluated, and the ids and names of what is left out."""
@@ -31,6 +37,7 @@ class SharedClasses:
             "num_evaluated": len(self.ids),
             "model_only": [{"id": c.id, "name": c.name} for c in self.model_only],
             "data_only": [{"id": c.id, "name": c.name} for c in self.data_only],
+            "unlabelled": [{"id": c.id, "name": c.name} for c in self.unlabelled],
         }
 
 
@@ -50,11 +57,11 @@ def shared_classes(
     Raises:
         ValueError: they differ and `only_common` is not set, or have nothing in common.
     """
+    unlabelled: tuple[Category, ...] = ()
     if labelled_ids is not None:
-        things = tuple(category for category in data.things if category.id in labelled_ids)
-        unlabelled = {category for category in data.things if category.id not in labelled_ids}
+        unlabelled = tuple(c for c in data.things if c.id not in labelled_ids)
         model = replace(model, things=tuple(c for c in model.things if c not in unlabelled))
-        data = replace(data, things=things)
+        data = replace(data, things=tuple(c for c in data.things if c not in unlabelled))
     things = tuple(category for category in data.things if category in model.things)
     stuff = tuple(category for category in data.stuff if category in model.stuff)
     common = {*things, *stuff}
@@ -63,6 +70,7 @@ def shared_classes(
         stuff=stuff,
         model_only=tuple(c for c in (*model.things, *model.stuff) if c not in common),
         data_only=tuple(c for c in (*data.things, *data.stuff) if c not in common),
+        unlabelled=unlabelled,
     )
     differ = bool(shared.model_only or shared.data_only)
     if not common or (differ and not only_common):

@@ -7,6 +7,7 @@ from typing import Any
 
 from model.categories import Categories
 from model.config import ModelConfig
+from model.evaluation_classes import SharedClasses
 from model.evaluation_data import EvaluationData, Picture
 
 _VAL2017_PICTURES = 5000
@@ -54,13 +55,17 @@ def merge(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def notes(
-    pictures: Mapping[str, Any], measured: Sequence[Picture], counts: Mapping[str, int]
+    pictures: Mapping[str, Any],
+    measured: Sequence[Picture],
+    counts: Mapping[str, int],
+    classes: Mapping[str, SharedClasses],
 ) -> list[str]:
     """Return what whoever reads the numbers must know.
 
     Args:
         pictures: of `pictures_section`.
         counts: of the metrics.
+        classes: of each task.
     """
     found = []
     if pictures["chosen"] < pictures["in_file"]:
@@ -82,7 +87,24 @@ def notes(
             f"{boxes_only} object{_s(boxes_only)} {verb} a box only: "
             "mask AP ignores what lies in it"
         )
-    return found
+    return found + [_left_out(task, shared) for task, shared in classes.items() if shared.is_part]
+
+
+def _left_out(task: str, shared: SharedClasses) -> str:
+    reasons = [
+        f"{len(left_out)} that {reason}"
+        for left_out, reason in (
+            (shared.model_only, "only the model has"),
+            (shared.data_only, "only the data has"),
+            (shared.unlabelled, "the data do not label"),
+        )
+        if left_out
+    ]
+    num_evaluated = len(shared.ids)
+    return (
+        f"{task}: {num_evaluated} class{'' if num_evaluated == 1 else 'es'} evaluated, "
+        f"left out: {', '.join(reasons)}"
+    )
 
 
 def _s(number: int) -> str:

@@ -162,7 +162,12 @@ def test_the_common_classes_can_be_evaluated_alone(places):
         "num_evaluated": 2,
         "model_only": [{"id": DOG, "name": "dog"}],
         "data_only": [{"id": DOG, "name": "wolf"}],
+        "unlabelled": [],
     }
+    assert report["notes"] == [
+        "instance: 2 classes evaluated, "
+        "left out: 1 that only the model has, 1 that only the data has"
+    ]
     assert predictor.options[0].category_ids == {CAT, HAMSTER}
 
 
@@ -180,6 +185,9 @@ def test_classes_that_the_file_does_not_label_are_not_evaluated(places):
     edit(places.annotations, lambda d: d.update(info={"labelled_category_ids": [CAT]}))
     report = evaluate(KnowingPredictor(), opened(places))
     assert [row["id"] for row in report["per_class"]["mask"]] == [CAT]
+    assert report["notes"] == [
+        "instance: 1 class evaluated, left out: 2 that the data do not label"
+    ]
 
 
 def test_an_unknown_task_is_refused(places):
