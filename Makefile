@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 WEIGHTS ?=
 PORT ?= 8000
+DATA ?=
 
-.PHONY: help install serve test test-golden test-gpu lint format clean
+.PHONY: help install serve test test-golden test-gpu overfit lint format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,6 +30,9 @@ test-golden: install ## Every configuration on every photo (BLENDMASK_GOLDEN=fol
 
 test-gpu: install ## What needs a CUDA device
 	$(BIN)/python -m pytest -m gpu
+
+overfit: install ## Whether training learns: 8 pictures of DATA (a COCO folder or file) to mask AP > 0.9
+	$(BIN)/python bench/overfit.py $(DATA)
 
 lint: install ## Linters, types and import contracts
 	$(BIN)/ruff check .
