@@ -74,7 +74,7 @@ def shared_classes(
     )
     differ = bool(shared.model_only or shared.data_only)
     if not common or (differ and not only_common):
-        hint = "" if not common else "; --common-classes evaluates the rest"
+        hint = "" if not common else "; --common-classes evaluates those that agree"
         raise ValueError(f"{_difference(shared, model.name, data.name)}{hint}")
     return shared
 
