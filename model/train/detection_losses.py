@@ -36,7 +36,7 @@ def class_loss(
     ):
         losses = (1 - alpha) * _focal(level, gamma)
         at_object = (images, classes, rows, columns)
-        losses = losses.index_put(at_object, alpha * _focal(-level[at_object], gamma))
+        losses.index_put_(at_object, alpha * _focal(-level[at_object], gamma))
         total = total + (losses.sum((2, 3)) * labelled).sum()
     return total
 

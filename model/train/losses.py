@@ -138,9 +138,11 @@ class Criterion:
             return positives
         if self.config.class_normaliser == "all":
             return sum(level.numel() // level.shape[1] for level in predictions.class_logits)
-        moving = _MOVING_MOMENTUM * self.moving_positives + (1 - _MOVING_MOMENTUM) * positives
-        self.moving_positives = moving
-        return moving
+        before = self.moving_positives
+        if not isinstance(before, Tensor):  # the same arithmetic after a resume
+            before = positives.new_full((), before)
+        self.moving_positives = _MOVING_MOMENTUM * before + (1 - _MOVING_MOMENTUM) * positives
+        return self.moving_positives
 
 
 def normalised(

@@ -13,7 +13,8 @@ from torch import Tensor
 from model.blender import crop_bases, mask_logits
 from model.config import BlenderConfig
 from model.fcos import TopLayer
-from model.train.targets import Cells, MaskTargets
+from model.train.cells import Cells
+from model.train.targets import MaskTargets
 
 UNKNOWN = 255  # the label of pixels that no loss reads
 

@@ -15,12 +15,13 @@ from training_batches import batch_of
 from model.blendmask import BlendMask
 from model.config import ModelConfig
 from model.train.batch import TrainingBatch
+from model.train.cells import Cells
 from model.train.config import LossConfig
 from model.train.detection_losses import box_losses, class_loss
 from model.train.initialise import initialise
 from model.train.losses import Criterion, normalised
 from model.train.mask_losses import label_loss
-from model.train.targets import Cells, DetectionTargets
+from model.train.targets import DetectionTargets
 
 CPU = torch.device("cpu")
 LOSS = LossConfig(sizes_of_interest=(32, 64))
