@@ -5,12 +5,13 @@ Without torchrun there is one process, and every function here is free of charge
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -145,9 +146,14 @@ def in_all_processes(step: nn.Module, device: torch.device) -> nn.Module:
     """
     if world_size() == 1:
         return step
-    return nn.parallel.DistributedDataParallel(
+    wrap = nn.parallel.DistributedDataParallel
+    names = inspect.signature(wrap).parameters  # newer releases of PyTorch renamed the option
+    option = "forward_sync_buffers" if "forward_sync_buffers" in names else "broadcast_buffers"
+    # Synchronised statistics are equal already; of the others the main process's count.
+    keep_buffers: dict[str, Any] = {option: False}
+    return wrap(
         step,
         device_ids=[device] if device.type == "cuda" else None,
-        broadcast_buffers=False,  # synchronised statistics are equal; the others are rank 0's
         gradient_as_bucket_view=True,
+        **keep_buffers,
     )

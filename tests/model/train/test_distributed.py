@@ -48,7 +48,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     }
     processes = [
         subprocess.Popen(
-            [sys.executable, str(here / "two_processes.py"), str(folder)],
+            [sys.executable, "-W", "error", str(here / "two_processes.py"), str(folder)],
             env={**environment, "RANK": str(rank)},
             stderr=subprocess.PIPE,
             text=True,
