@@ -14,19 +14,16 @@ from training_batches import batch_of
 
 from model.blendmask import BlendMask
 from model.config import ModelConfig
+from model.train import losses as losses_module
 from model.train.batch import TrainingBatch
-from model.train.cells import Cells
 from model.train.config import LossConfig
-from model.train.detection_losses import box_losses, class_loss
 from model.train.initialise import initialise
 from model.train.losses import Criterion, normalised
 from model.train.mask_losses import label_loss
-from model.train.targets import DetectionTargets
 
 CPU = torch.device("cpu")
 LOSS = LossConfig(sizes_of_interest=(32, 64))
 TWO_PICTURES = [[(4, 4, 40, 44), (30, 10, 60, 30)], [(8, 20, 60, 60)]]
-LN2 = math.log(2)
 
 
 def network(config: ModelConfig) -> BlendMask:
@@ -44,61 +41,6 @@ def losses_of(
 ) -> dict[str, Tensor]:
     config = config or tiny_config(semantic=batch.semantic_labels is not None)
     return Criterion(loss, config)(network(config), batch, CPU)
-
-
-def one_location(class_index: int) -> DetectionTargets:
-    """The top left cell of the only picture answers for an object of that class."""
-    zero = torch.zeros(1, dtype=torch.int64)
-    return DetectionTargets(
-        cells=Cells(counts=[1], images=zero, rows=zero, columns=zero),
-        objects=zero,
-        classes=torch.tensor([class_index]),
-        distances=torch.ones(1, 4),
-        centerness=torch.ones(1),
-    )
-
-
-def test_focal_loss_weighs_the_undecided_as_its_formula_says() -> None:
-    logits = [torch.zeros(1, 2, 1, 2)]
-    loss = class_loss(logits, one_location(0), torch.ones(1, 2), alpha=0.25, gamma=2.0)
-    # One yes and three noes, each at probability one half.
-    assert loss.item() == pytest.approx((0.25 + 3 * 0.75) * 0.25 * LN2)
-
-
-def test_focal_loss_forgives_what_is_right_and_surely_so() -> None:
-    logits = torch.full((1, 2, 1, 1), -30.0)
-    logits[0, 1] = 30.0
-    loss = class_loss([logits], one_location(1), torch.ones(1, 2), alpha=0.25, gamma=2.0)
-    assert loss.item() == pytest.approx(0, abs=1e-12)
-    wrong = class_loss([-logits], one_location(1), torch.ones(1, 2), alpha=0.25, gamma=2.0)
-    assert wrong.item() == pytest.approx((0.25 + 0.75) * 30)
-
-
-def test_unlabelled_class_has_no_loss() -> None:
-    logits = [torch.zeros(1, 2, 1, 1)]
-    labelled = torch.tensor([[1.0, 0.0]])
-    loss = class_loss(logits, one_location(0), labelled, alpha=0.25, gamma=2.0)
-    assert loss.item() == pytest.approx(0.25 * 0.25 * LN2)
-
-
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [
-        # Boxes of 2 × 2 and 2 × 4 with 4 in common; one cell is added: (4 + 1) / (8 + 1).
-        ("linear_iou", 1 - 5 / 9),
-        ("iou", -math.log(5 / 9)),
-        ("giou", 1 - 5 / 9),
-    ],
-)
-def test_box_loss_of_a_box_in_another(kind: str, expected: float) -> None:
-    inner, outer = torch.tensor([[1.0, 1, 1, 1]]), torch.tensor([[1.0, 1, 1, 3]])
-    assert box_losses(inner, outer, kind).item() == pytest.approx(expected)  # type: ignore[arg-type]
-
-
-def test_giou_counts_what_the_hull_adds() -> None:
-    # 4 × 1 crossed with 1 × 4: 1 in common, 7 in union, 16 in the hull.
-    wide, high = torch.tensor([[2.0, 0.5, 2, 0.5]]), torch.tensor([[0.5, 2.0, 0.5, 2]])
-    assert box_losses(wide, high, "giou").item() == pytest.approx(1 - 2 / 8 + 9 / 16)
 
 
 def test_all_losses_are_there_under_the_originals_names() -> None:
@@ -173,6 +115,55 @@ def test_mask_loss_is_that_of_the_objects_with_masks_alone() -> None:
     noise.masks[0][0] = ~noise.masks[0][0]
     assert losses_of(some)["loss_mask"].item() == losses_of(noise)["loss_mask"].item()
     assert losses_of(some)["loss_mask"].item() != losses_of(batch)["loss_mask"].item()
+
+
+def one_picture(batch: TrainingBatch, index: int) -> TrainingBatch:
+    part = slice(index, index + 1)
+    assert batch.semantic_labels is not None
+    return TrainingBatch(
+        pixels=batch.pixels[part],
+        sizes=batch.sizes[part],
+        boxes_xyxy=batch.boxes_xyxy[part],
+        classes=batch.classes[part],
+        masks=batch.masks[part],
+        has_mask=batch.has_mask[part],
+        basis_labels=batch.basis_labels[part],
+        semantic_labels=batch.semantic_labels[part],
+        labelled_classes=batch.labelled_classes[part],
+        image_ids=batch.image_ids[part],
+    )
+
+
+@pytest.mark.parametrize("boxes", [TWO_PICTURES, [TWO_PICTURES[0], []]])
+def test_mean_over_processes_is_the_loss_of_all_their_pictures(
+    boxes: Sequence[Sequence[tuple[float, ...]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = batch_of(boxes, semantic=True)
+    assert whole.semantic_labels is not None
+    whole.semantic_labels[0, :40] = 255
+    whole.basis_labels[1, 3:] = 255
+    if boxes[1]:
+        whole.has_mask[1][:] = False
+    config = tiny_config(semantic=True)
+    model, criterion = network(config).double().eval(), Criterion(LOSS, config)
+    parts = [one_picture(whole, 0), one_picture(whole, 1)]
+    expected = criterion(model, whole, CPU)
+
+    counts: list[Tensor] = []
+
+    def seen(values: Tensor) -> Tensor:
+        counts.append(values)
+        return values
+
+    monkeypatch.setattr(losses_module, "world_mean", seen)
+    for part in parts:
+        criterion(model, part, CPU)
+    mean = torch.stack(counts).mean(dim=0)
+    monkeypatch.setattr(losses_module, "world_mean", lambda _: mean)
+    found = [criterion(model, part, CPU) for part in parts]
+    for name, loss in expected.items():
+        ours = sum(losses[name].item() for losses in found) / 2
+        assert ours == pytest.approx(loss.item(), rel=1e-6), name
 
 
 def test_unknown_labels_do_not_count() -> None:
