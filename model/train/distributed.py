@@ -62,6 +62,27 @@ def world_of(environment: Mapping[str, str] = os.environ) -> World:
         ) from None
 
 
+def choose_device(name: str, world: World) -> torch.device:
+    """Return the device of this process; "auto" takes its own CUDA device if there is one.
+
+    Raises:
+        ValueError: there is no such device.
+    """
+    count = torch.cuda.device_count()
+    if name == "auto":
+        name = "cuda" if count > 0 else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"--device {name}: give auto, cpu, cuda or cuda:1") from None
+    if device.type == "cuda":
+        index = world.local_rank if device.index is None else device.index
+        if index >= count:
+            raise ValueError(f"device cuda:{index} is wanted; there are {count} CUDA devices")
+        return torch.device("cuda", index)
+    return device
+
+
 @contextmanager
 def joined(world: World, device: torch.device) -> Iterator[None]:
     """Hold this process in the group of all: gloo for the CPU, nccl for CUDA."""

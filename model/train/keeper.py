@@ -17,8 +17,8 @@ from model.categories import Categories
 from model.checkpoint import Checkpoint
 from model.config import ModelConfig
 from model.train.config import Recipe
-from model.train.loop import Training
 from model.train.resume import SaveError, save_state
+from model.train.training import Training
 
 logger = logging.getLogger(__name__)
 

@@ -40,6 +40,11 @@ def choose_config(args: argparse.Namespace, of_weights: ModelConfig | None) -> M
         config = read_config(Path(args.config))
     else:
         config = preset(args.config)
+    return with_input_size(config, args)
+
+
+def with_input_size(config: ModelConfig, args: argparse.Namespace) -> ModelConfig:
+    """Return the configuration with the sides asked for; the longer follows the shorter."""
     size = config.input
     short_side = args.short_side or size.short_side
     max_side = args.max_side or max(1, round(size.max_side * short_side / (size.short_side or 1)))
@@ -124,6 +129,15 @@ def with_length(recipe: Recipe, args: argparse.Namespace, num_pictures: int) -> 
         warmup_iterations=_given(args.warmup, optimizer.warmup_iterations),
     )
     return replace(recipe, iterations=iterations, optimizer=optimizer)
+
+
+def from_nothing(args: argparse.Namespace, recipe: Recipe) -> Recipe:
+    """Return the recipe for random starting values: nothing worth freezing is there."""
+    logger.warning("everything starts at random; --backbone-weights would help a lot")
+    if args.freeze_at is None and recipe.freeze_at > 0:
+        logger.warning("so nothing is frozen: freeze_at is 0 instead of %d", recipe.freeze_at)
+        return replace(recipe, freeze_at=0)
+    return recipe
 
 
 def overrides_of(args: argparse.Namespace) -> dict[str, str]:

@@ -24,18 +24,34 @@ from model.config import ModelConfig
 from model.train.boards import open_boards
 from model.train.config import Recipe
 from model.train.dataset import CocoDataset, open_data
-from model.train.distributed import World, joined, synchronise_batch_norm, world_of
+from model.train.distributed import (
+    World,
+    choose_device,
+    joined,
+    synchronise_batch_norm,
+    world_of,
+)
 from model.train.initialise import initialise, load_starting_point
 from model.train.interrupt import StopRequest, without_ctrl_c
 from model.train.keeper import Keeper
 from model.train.loader import build_loader
-from model.train.loop import Training, train
+from model.train.loop import train
 from model.train.losses import Criterion
 from model.train.optimizer import build_optimizer
-from model.train.plan import choose_config, choose_recipe, overrides_of, with_classes, with_length
+from model.train.plan import (
+    choose_config,
+    choose_recipe,
+    from_nothing,
+    overrides_of,
+    with_classes,
+    with_input_size,
+    with_length,
+)
 from model.train.progress import Progress
 from model.train.resume import RESUME_FILE, SaveError, clear_partial_files, load_state
+from model.train.small import SMALL
 from model.train.starting_point import open_backbone
+from model.train.training import Training
 from model.train.validation import Validation, measure, open_validation
 
 logger = logging.getLogger(__name__)
@@ -58,34 +74,13 @@ def run(args: argparse.Namespace) -> int:
         return _train(args, world, device)
 
 
-def choose_device(name: str, world: World) -> torch.device:
-    """Return the device of this process; "auto" takes its own CUDA device if there is one.
-
-    Raises:
-        ValueError: there is no such device.
-    """
-    count = torch.cuda.device_count()
-    if name == "auto":
-        name = "cuda" if count > 0 else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"--device {name}: give auto, cpu, cuda or cuda:1") from None
-    if device.type == "cuda":
-        index = world.local_rank if device.index is None else device.index
-        if index >= count:
-            raise ValueError(f"device cuda:{index} is wanted; there are {count} CUDA devices")
-        return torch.device("cuda", index)
-    return device
-
-
 def _evaluate_only(args: argparse.Namespace, world: World, device: torch.device) -> int:
     """Write the report of the weights to standard output."""
     if not world.is_main:
         return 0
-    checkpoint = zoo.open_model(args.weights, config=args.config)
-    if args.short_side or args.max_side:
-        checkpoint = replace(checkpoint, config=choose_config(args, checkpoint.config))
+    name = None if args.config == SMALL else args.config
+    checkpoint = zoo.open_model(args.weights, config=name)
+    checkpoint = replace(checkpoint, config=with_input_size(checkpoint.config, args))
     data = open_validation(args.eval_data, args.data)
     if data is None:
         raise ValueError("there is nothing to evaluate on; give --eval-data")
@@ -103,10 +98,9 @@ def _train(args: argparse.Namespace, world: World, device: torch.device) -> int:
     config = with_classes(config, dataset.categories)
     recipe = with_length(recipe, args, len(dataset))
     if start is None and backbone is None:
-        recipe = _from_nothing(args, recipe)
+        recipe = from_nothing(args, recipe)
     folder = _claim_folder(args, config, world)
-    story = _story(args, dataset)
-    keeper = Keeper(folder, config, dataset.categories, recipe, story)
+    keeper = Keeper(folder, config, dataset.categories, recipe, _story(args, dataset))
 
     _seed(recipe.seed)
     network = BlendMask(config)
@@ -158,7 +152,7 @@ def _loop(
             batches,
             progress=progress,
             evaluate=validation,
-            save=_saver(keeper, training, stop),
+            save=saver(keeper, training, stop),
             stop=stop,
         )
     if not is_done:
@@ -191,7 +185,7 @@ def _open_progress(
     return progress
 
 
-def _saver(keeper: Keeper, training: Training, stop: StopRequest) -> Callable[[], None]:
+def saver(keeper: Keeper, training: Training, stop: StopRequest) -> Callable[[], None]:
     """Return what saves; only a last save that fails ends the run with an error."""
 
     def save() -> None:
@@ -228,15 +222,6 @@ def _resume(args: argparse.Namespace, keeper: Keeper, training: Training) -> Non
     keeper.check_same_run(state)
     training.load_state(state)
     logger.info("the run goes on from iteration %d", training.iteration)
-
-
-def _from_nothing(args: argparse.Namespace, recipe: Recipe) -> Recipe:
-    """Return the recipe for random starting values: nothing worth freezing is there."""
-    logger.warning("everything starts at random; --backbone-weights would help a lot")
-    if args.freeze_at is None and recipe.freeze_at > 0:
-        logger.warning("so nothing is frozen: freeze_at is 0 instead of %d", recipe.freeze_at)
-        return replace(recipe, freeze_at=0)
-    return recipe
 
 
 def _story(args: argparse.Namespace, dataset: CocoDataset) -> dict[str, str]:

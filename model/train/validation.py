@@ -18,10 +18,10 @@ from model.evaluation import Task, evaluate
 from model.evaluation_data import EvaluationData, open_data
 from model.predictor import PredictOptions, Predictor
 from model.train.keeper import Keeper
-from model.train.loop import Training
 from model.train.progress import Progress
 from model.train.resume import SaveError
 from model.train.sources import find_source
+from model.train.training import Training
 
 logger = logging.getLogger(__name__)
 

@@ -25,6 +25,7 @@ from tiny_training import (
 )
 
 from model.train import resume
+from model.train.interrupt import StopRequest
 from model.train.resume import (
     RESUME_FILE,
     SaveError,
@@ -34,6 +35,8 @@ from model.train.resume import (
     save_state,
     set_random_states,
 )
+from model.train.run import saver
+from model.train.training import Training
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -197,3 +200,22 @@ def test_sigkill_while_saving_leaves_a_whole_state(tmp_path: Path) -> None:
     assert state is not None
     assert state["iteration"] >= saved
     assert (state["network"] == state["iteration"]).all()
+
+
+class _FullDisk:
+    def save(self, training: Training) -> None:
+        raise SaveError("no space left")
+
+
+def test_training_goes_on_after_a_save_that_failed(caplog: pytest.LogCaptureFixture) -> None:
+    training = tiny_training()
+    training.iteration = 3
+    saver(_FullDisk(), training, StopRequest())()  # type: ignore[arg-type]
+    assert caplog.messages == ["not saved, training goes on: no space left"]
+
+
+def test_last_save_must_not_fail() -> None:
+    training = tiny_training()
+    training.iteration = training.recipe.iterations
+    with pytest.raises(SaveError):
+        saver(_FullDisk(), training, StopRequest())()  # type: ignore[arg-type]

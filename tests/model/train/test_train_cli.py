@@ -16,9 +16,8 @@ from model import checkpoint
 from model.checkpoint import Checkpoint
 from model.predictor import Predictor
 from model.train import __main__ as command
-from model.train.distributed import World
+from model.train.distributed import World, choose_device
 from model.train.resume import load_state
-from model.train.run import choose_device
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -18,11 +18,12 @@ from model.train.distributed import World, synchronise_batch_norm
 from model.train.initialise import initialise
 from model.train.interrupt import StopRequest
 from model.train.keeper import Keeper
-from model.train.loop import Losses, Training, train
+from model.train.loop import train
 from model.train.losses import Criterion
 from model.train.optimizer import build_optimizer
 from model.train.progress import Progress
 from model.train.small import small_model
+from model.train.training import Losses, Training
 
 NUM_CLASSES = 3
 SIDE = 64

@@ -29,7 +29,8 @@ from model.train.batch_norm import AllReduceBatchNorm
 from model.train.config import OptimizerConfig
 from model.train.distributed import World, joined, world_of
 from model.train.interrupt import StopRequest
-from model.train.loop import NonFiniteLossError, Training
+from model.train.loop import NonFiniteLossError
+from model.train.training import Training
 
 NUM_STEPS = 3
 
