@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 WEIGHTS ?=
 PORT ?= 8000
+DATA ?=
 
-.PHONY: help install serve test test-golden test-masks-slow test-asan test-cuda-emulation test-gpu lint format clean
+.PHONY: help install serve test test-golden test-masks-slow test-asan test-cuda-emulation test-gpu overfit lint format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +53,9 @@ test-cuda-emulation: install ## The CUDA kernels as plain C++, sanitized, 100,00
 
 test-gpu: install ## What needs a CUDA device
 	$(BIN)/python -m pytest -m gpu
+
+overfit: install ## Whether training learns: 8 pictures of DATA (a COCO folder or file) to mask AP > 0.9
+	$(BIN)/python bench/overfit.py $(DATA)
 
 lint: install ## Linters, types and import contracts
 	$(BIN)/ruff check .

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from model import ops
+from model import ops, ops_reference
 from model.config import BlenderConfig
 
 
@@ -31,4 +31,18 @@ def blend(
         sampling_ratio=config.sampling_ratio,
         aligned=config.aligned,
         bilinear=config.attention_interpolation == "bilinear",
+    )
+
+
+def crop_bases(bases: Tensor, boxes_xyxy: Tensor, images: Tensor, config: BlenderConfig) -> Tensor:
+    """Return the bases in each box, (R, K, M, M); see `blend` for the arguments."""
+    return ops_reference.crop_bases(
+        bases, boxes_xyxy, images, config.mask_size, config.sampling_ratio, config.aligned
+    )
+
+
+def mask_logits(regions: Tensor, attentions: Tensor, config: BlenderConfig) -> Tensor:
+    """Return (R, M, M) logits: the bases of each box, (R, K, M, M), weighted by its attentions."""
+    return ops_reference.mask_logits(
+        regions, attentions, config.attention_interpolation == "bilinear"
     )

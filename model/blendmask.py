@@ -37,18 +37,24 @@ class BlendMask(nn.Module):
         self.top_layer = TopLayer(channels, config.basis.num_bases, config.blender.attention_size)
         initialise_head(self.fcos_head, self.top_layer)
 
-    def forward(self, pixels: Tensor, *, semantic: bool = True) -> DensePredictions:
+    def forward(
+        self, pixels: Tensor, *, semantic: bool = True, auxiliary: bool = False
+    ) -> DensePredictions:
         """Predict at every location of every level.
 
         Args:
             pixels: (N, 3, H, W) normalised and padded; H and W are multiples of 32.
             semantic: False skips the semantic head, for callers who want instances only.
+            auxiliary: True runs the basis module's auxiliary head too, for its loss.
         """
         pyramid = self.backbone(pixels)
         bases = self.basis_module(pyramid)
         semantic_logits = None
         if semantic and self.semantic_head is not None:
             semantic_logits = self.semantic_head(pyramid)
+        auxiliary_logits = None
+        if auxiliary and self.basis_module.seg_head is not None:
+            auxiliary_logits = self.basis_module.seg_head(pyramid[_DETECTION_LEVELS_FROM])
         detection_levels = [pyramid[k] for k in sorted(pyramid) if k >= _DETECTION_LEVELS_FROM]
         heads = [self.fcos_head(features, level) for level, features in enumerate(detection_levels)]
         return DensePredictions(
@@ -58,4 +64,5 @@ class BlendMask(nn.Module):
             box_features=[head[3] for head in heads],
             bases=bases,
             semantic_logits=semantic_logits,
+            auxiliary_logits=auxiliary_logits,
         )

@@ -1,7 +1,7 @@
 """DLA-34, deep layer aggregation (arXiv:1707.06484), in the released checkpoints' names.
 
-Spec, section 3.3. Two-level trees carry an outer `project` whose value nothing uses; it is
-part of every checkpoint, so it stands here, and it is not computed.
+Spec, section 3.3. Two-level trees carry an outer `project` whose value nothing uses. It is part
+of every checkpoint, so it stands here; it is computed in training only, for its statistics.
 """
 # N images, C channels, H and W rows and columns of the input picture
 
@@ -128,7 +128,19 @@ class DeepTree(nn.Module):
         bottom = F.max_pool2d(x, 2)
         x1 = self.tree1(x, [])
         out: Tensor = self.tree2(x1, [bottom, x1])
+        if self.training:
+            out = out + self._nothing(bottom)
         return out
+
+    def _nothing(self, bottom: Tensor) -> Tensor:
+        """Return 0, with gradients of 0 for the projection, whose running statistics move on.
+
+        So the original trains it: weight decay acts on it, and every process of distributed
+        training has a gradient for every parameter.
+        """
+        with torch.no_grad():
+            self.project(bottom)
+        return 0 * torch.stack([p.sum() for p in self.project.parameters()]).sum()
 
 
 class DLA34(nn.Module):

@@ -155,18 +155,36 @@ def blend(
     bilinear: bool,
 ) -> Tensor:
     """Return each box's probabilities (R, M, M); see `ops.blend`."""
-    size = (mask_size, mask_size)
+    regions = crop_bases(bases, boxes_xyxy, images, mask_size, sampling_ratio, aligned)
+    return mask_logits(regions, attentions, bilinear).sigmoid()
+
+
+def crop_bases(
+    bases: Tensor,
+    boxes_xyxy: Tensor,
+    images: Tensor,
+    mask_size: int,
+    sampling_ratio: int,
+    aligned: bool,
+) -> Tensor:
+    """Return the bases in each box, (R, K, M, M); see `ops.blend` for the arguments."""
     regions: Tensor = roi_align(
         bases,
         torch.cat([images.to(boxes_xyxy.dtype)[:, None], boxes_xyxy], dim=1),
-        output_size=size,
+        output_size=(mask_size, mask_size),
         spatial_scale=1 / BASES_STRIDE,
         sampling_ratio=sampling_ratio,
         aligned=aligned,
     )
+    return regions
+
+
+def mask_logits(regions: Tensor, attentions: Tensor, bilinear: bool) -> Tensor:
+    """Return (R, M, M) logits: the bases of each box, (R, K, M, M), weighted by its attentions."""
+    size = regions.shape[-2:]
     if bilinear:
         weights = F.interpolate(attentions, size, mode="bilinear", align_corners=False)
     else:
         weights = F.interpolate(attentions, size, mode="nearest")
     # (R, K, M, M) -> (R, M, M)
-    return (regions * weights.softmax(dim=1)).sum(dim=1).sigmoid()
+    return (regions * weights.softmax(dim=1)).sum(dim=1)

@@ -47,6 +47,7 @@ class DensePredictions:
     box_features: (N, 256, h, w) each; the top layer reads attentions from them.
     bases: (N, K, H/4, W/4).
     semantic_logits: (N, S, H/4, W/4), or None where no semantic head ran.
+    auxiliary_logits: (N, auxiliary classes + 1, H/8, W/8), 0 is background, or None likewise.
     """
 
     class_logits: list[Tensor]
@@ -55,6 +56,7 @@ class DensePredictions:
     box_features: list[Tensor]
     bases: Tensor
     semantic_logits: Tensor | None
+    auxiliary_logits: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

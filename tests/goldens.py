@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +97,10 @@ def as_yaml(options: dict[str, Any]) -> str:
 
 def write_original_checkpoint(name: str, path: Path) -> Path:
     """Write the very checkpoint that a configuration's numbers were computed with."""
-    synth = _synth()
     rows = read(f"{name}/manifest")["state_dict"]
-    state = OrderedDict((r["name"], torch.from_numpy(_make(synth, r))) for r in rows)
+    state = OrderedDict(
+        (r["name"], torch.from_numpy(synthetic(r["name"], r["shape"]))) for r in rows
+    )
     torch.save({"model": state}, path)
     return path
 
@@ -119,8 +121,9 @@ def with_config(predictor: Predictor, config: ModelConfig) -> Predictor:
     return Predictor(model, config, predictor.categories)
 
 
-def _make(synth: Any, row: dict[str, Any]) -> np.ndarray:
-    return np.asarray(synth.make(row["name"], row["shape"]))
+def synthetic(name: str, shape: Sequence[int]) -> np.ndarray:
+    """The value of a tensor of the original in the checkpoints that the numbers were made with."""
+    return np.asarray(_synth().make(name, tuple(shape)))
 
 
 @functools.cache

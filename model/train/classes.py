@@ -1,0 +1,97 @@
+"""The classes of one data set or several: whose ids and names are the same, and who labels what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from model.categories import Categories, Category
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledCategories:
+    """A data set's categories, and the ids of those that it labels wherever they appear."""
+
+    categories: Categories
+    labelled_ids: frozenset[int]
+
+
+def categories_of(
+    document: Mapping[str, Any], panoptic: Mapping[str, Any] | None, name: str
+) -> LabelledCategories:
+    """Return a file's categories by id; kinds of stuff come from the panoptic file.
+
+    `info.labelled_category_ids` says which are labelled; without it, all are.
+    """
+    try:
+        rows = sorted(document["categories"], key=lambda row: int(row["id"]))
+        stuff = sorted((panoptic or {}).get("categories", ()), key=lambda row: int(row["id"]))
+        found = Categories.from_dict(
+            {
+                "name": name,
+                "things": [row for row in rows if row.get("isthing", 1)],
+                "stuff": [row for row in stuff if not row.get("isthing", 1)],
+            }
+        )
+        info = document.get("info")
+        declared = info.get("labelled_category_ids") if isinstance(info, dict) else None
+        ids = {category.id for category in found.things}
+        labelled = ids if declared is None else {int(i) for i in declared}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{name}: categories without a sound id and name ({error})") from None
+    return LabelledCategories(categories=found, labelled_ids=frozenset(labelled))
+
+
+def unite(parts: Sequence[LabelledCategories], wanted: Categories | None = None) -> Categories:
+    """Return the classes of several data sets together, by id.
+
+    Raises:
+        ValueError: an id has two names, a name two ids, or nothing of what is wanted is there.
+    """
+    things: dict[int, Category] = {}
+    stuff: dict[int, Category] = {}
+    for part in parts:
+        for known, found in ((things, part.categories.things), (stuff, part.categories.stuff)):
+            for category in found:
+                _check_agrees(category, known)
+                known[category.id] = category
+    if wanted is None:
+        return Categories(
+            name=parts[0].categories.name,
+            things=tuple(things[i] for i in sorted(things)),
+            stuff=tuple(stuff[i] for i in sorted(stuff)),
+        )
+    for category in wanted.things:
+        _check_agrees(category, things)
+    if not any(category.id in things for category in wanted.things):
+        raise ValueError(
+            f"none of the {len(wanted.things)} classes wanted is in the data, which has "
+            + ", ".join(c.name for c in list(things.values())[:10])
+        )
+    return wanted
+
+
+def _check_agrees(category: Category, known: Mapping[int, Category]) -> None:
+    same_id = known.get(category.id)
+    if same_id is not None and same_id.name != category.name:
+        raise ValueError(
+            f"category {category.id} is {same_id.name!r} in one data set and {category.name!r} in "
+            "another; ids and names must agree"
+        )
+    if same_id is None:
+        for other in known.values():
+            if other.name == category.name:
+                raise ValueError(
+                    f"category {category.name!r} has id {other.id} in one data set and "
+                    f"{category.id} in another; ids and names must agree"
+                )
+
+
+def labelled_table(parts: Sequence[LabelledCategories], united: Categories) -> np.ndarray:
+    """Return (S, C) bool: which data set labels which class."""
+    return np.array(
+        [[category.id in part.labelled_ids for category in united.things] for part in parts]
+    )

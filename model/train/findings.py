@@ -1,0 +1,140 @@
+"""What is found in a data set: how bad it is, how often it is there, and examples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
+
+NUM_EXAMPLES = 3
+
+# In the order of the report. Errors would break training, or lose what was paid for.
+KINDS: dict[str, tuple[Severity, str]] = {
+    "file": ("error", "data sets that cannot be read"),
+    "picture_row": ("error", "pictures without a sound id, file_name, width or height"),
+    "picture_id": ("error", "picture ids given more than once"),
+    "missing": ("error", "picture files that don't exist"),
+    "undecodable": ("error", "picture files that cannot be decoded"),
+    "size": ("error", "picture files of another size than the annotation file says"),
+    "annotation_row": ("error", "annotations without a sound bbox or category"),
+    "category": ("error", "annotations of a category that isn't listed"),
+    "no_pictures": ("error", "data sets without a single usable picture"),
+    "panoptic_missing": ("error", "panoptic PNGs that don't exist"),
+    "stranger": ("warning", "annotations of a picture that isn't listed (never read)"),
+    "annotation_id": ("warning", "annotation ids given more than once (evaluation reads one)"),
+    "same_file": ("warning", "picture files listed more than once"),
+    "same_object": ("warning", "objects given more than once (same picture, category and box)"),
+    "outside": ("warning", "boxes that leave their picture by more than a pixel (clipped)"),
+    "empty_box": ("warning", "boxes without area inside their picture (left out)"),
+    "polygon": (
+        "warning",
+        "masks with broken polygons: under 3 corners, odd, not finite (dropped)",
+    ),
+    "run_lengths": ("warning", "run lengths that don't fit their picture (mask dropped)"),
+    "apart": ("warning", "boxes far from their own mask (overlap under 50 %)"),
+    "tiny": ("warning", "boxes under 4 pixels wide or high"),
+    "rare": ("warning", "classes with fewer than 10 objects"),
+    "absent": ("warning", "classes without any object"),
+    "panoptic_row": ("warning", "pictures without panoptic truth (they train no stuff)"),
+    "unlabelled": ("note", "pictures without annotation (left out unless asked for)"),
+    "only_crowd": ("note", "pictures with nothing but crowds (left out unless asked for)"),
+    "crowd": ("note", "crowd annotations (background to the detector)"),
+    "no_mask": ("note", "objects with a box only (they train the detector, not the mask)"),
+    "partial": ("note", "data sets that label only some of the classes"),
+    "gaps": ("note", "category ids with gaps (fine: classes are counted without them)"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One kind of thing found."""
+
+    kind: str
+    severity: Severity
+    what: str
+    count: int
+    examples: list[str]
+
+
+class Findings:
+    """Counts what is found, kind by kind, and keeps the first examples."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._examples: dict[str, list[str]] = {}
+
+    def add(self, kind: str, example: str) -> None:
+        """Count one more; `kind` is one of `KINDS`."""
+        assert kind in KINDS, kind
+        self._counts[kind] += 1
+        examples = self._examples.setdefault(kind, [])
+        if len(examples) < NUM_EXAMPLES:
+            examples.append(example)
+
+    def listed(self) -> list[Finding]:
+        """Return what was found, worst first."""
+        return [
+            Finding(
+                kind=kind,
+                severity=severity,
+                what=what,
+                count=self._counts[kind],
+                examples=self._examples[kind],
+            )
+            for kind, (severity, what) in KINDS.items()
+            if self._counts[kind]
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassCount:
+    """How much of a class there is: objects without crowds, those with a mask, pictures."""
+
+    objects: int
+    masks: int
+    pictures: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataReport:
+    """What data sets hold and what is wrong with them.
+
+    titles: a line for each data set. classes: by name, in the network's order.
+    """
+
+    titles: list[str]
+    num_pictures: int
+    num_annotations: int
+    classes: Mapping[str, ClassCount]
+    findings: list[Finding]
+
+    @property
+    def breaks_training(self) -> bool:
+        """Whether an error is among the findings."""
+        return any(finding.severity == "error" for finding in self.findings)
+
+    def text(self) -> str:
+        """Return the report for people."""
+        lines = [*self.titles, ""]
+        lines.append(
+            f"{self.num_pictures:,} pictures, {self.num_annotations:,} annotations, "
+            f"{len(self.classes)} classes"
+        )
+        if self.classes:
+            width = max(len(name) for name in self.classes)
+            lines.append(f"  {'class':<{width}} {'objects':>9} {'masks':>9} {'pictures':>9}")
+            lines += [
+                f"  {name:<{width}} {c.objects:>9,} {c.masks:>9,} {c.pictures:>9,}"
+                for name, c in self.classes.items()
+            ]
+        lines.append("")
+        for finding in self.findings:
+            lines.append(f"{finding.severity}: {finding.count:,} {finding.what}")
+            lines += [f"    {example}" for example in finding.examples]
+            if finding.count > len(finding.examples):
+                lines.append("    …")
+        lines.append("This would break training." if self.breaks_training else "Fit for training.")
+        return "\n".join(lines) + "\n"

@@ -1,0 +1,200 @@
+"""From the arguments to a configuration and a recipe; what differs from a recipe is recorded."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from model.adelaidet_yaml import read_config
+from model.categories import Categories
+from model.config import ModelConfig
+from model.presets import PRESETS, preset
+from model.train.arguments import RECORDED
+from model.train.config import RECIPES, AugmentConfig, OptimizerConfig, Recipe
+from model.train.small import SMALL, small_model, small_recipe
+
+logger = logging.getLogger(__name__)
+
+
+def choose_config(args: argparse.Namespace, of_weights: ModelConfig | None) -> ModelConfig:
+    """Return the configuration asked for, with the input size asked for.
+
+    Args:
+        of_weights: the starting point's own, taken if no other is named.
+
+    Raises:
+        ValueError: there is no such configuration.
+    """
+    if args.config is None:
+        assert of_weights is not None
+        config = of_weights
+    elif args.config == SMALL:
+        config = small_model()
+    elif args.config not in PRESETS and Path(args.config).suffix in (".yaml", ".yml"):
+        config = read_config(Path(args.config))
+    else:
+        config = preset(args.config)
+    return with_input_size(config, args)
+
+
+def with_input_size(config: ModelConfig, args: argparse.Namespace) -> ModelConfig:
+    """Return the configuration with the sides asked for; the longer follows the shorter."""
+    size = config.input
+    short_side = args.short_side or size.short_side
+    max_side = args.max_side or max(1, round(size.max_side * short_side / (size.short_side or 1)))
+    return replace(config, input=replace(size, short_side=short_side, max_side=max_side))
+
+
+def with_classes(config: ModelConfig, categories: Categories) -> ModelConfig:
+    """Return the configuration with the data's numbers of classes, said in the log if others.
+
+    Raises:
+        ValueError: the network is panoptic and the data have no stuff.
+    """
+    num_things, num_stuff = len(categories.things), len(categories.stuff)
+    if config.semantic is not None and num_stuff == 0:
+        raise ValueError(
+            f"{config.name} is a panoptic network and the data have no panoptic truth; "
+            "give data with a panoptic JSON file and its PNGs, or another --config"
+        )
+    basis, semantic = config.basis, config.semantic
+    if basis.auxiliary_classes is not None:
+        basis = replace(basis, auxiliary_classes=num_things)
+    if semantic is not None:
+        semantic = replace(semantic, num_classes=num_stuff + 1)
+    adapted = replace(
+        config, fcos=replace(config.fcos, num_classes=num_things), basis=basis, semantic=semantic
+    )
+    if adapted != config:
+        what = f"{num_things} classes" + (f" and {num_stuff} kinds of stuff" if semantic else "")
+        logger.info("the data have %s; %s is built for them", what, config.name)
+    return adapted
+
+
+def choose_recipe(args: argparse.Namespace, config: ModelConfig) -> Recipe:
+    """Return the configuration's recipe with all that was asked for but its length."""
+    recipe = _recipe_of(config)
+    batch_size = args.batch_size or recipe.batch_size
+    accumulate = args.accumulate or recipe.accumulate
+    optimizer = recipe.optimizer
+    rate = optimizer.learning_rate if args.lr is None else args.lr
+    if args.scale_lr:
+        rate *= batch_size * accumulate / recipe.batch_size
+        logger.info(
+            "learning rate %g: the recipe's %g × batch of %d / %d",
+            *(rate, optimizer.learning_rate, batch_size * accumulate, recipe.batch_size),
+        )
+    clip_norm = optimizer.clip_norm if args.clip_norm is None else args.clip_norm or None
+    return replace(
+        recipe,
+        augment=_augment(args, recipe.augment, config),
+        loss=replace(recipe.loss, sizes_of_interest=_sizes_of_interest(recipe, config)),
+        optimizer=replace(optimizer, learning_rate=rate, clip_norm=clip_norm),
+        batch_size=batch_size,
+        accumulate=accumulate,
+        freeze_at=_given(args.freeze_at, recipe.freeze_at),
+        precision=args.precision or recipe.precision,
+        ema_decay=recipe.ema_decay if args.ema is None else args.ema or None,
+        evaluate_every=_given(args.evaluate_every, recipe.evaluate_every),
+        checkpoint_every=_given(args.checkpoint_every, recipe.checkpoint_every),
+        seed=_given(args.seed, recipe.seed),
+    )
+
+
+def with_length(recipe: Recipe, args: argparse.Namespace, num_pictures: int) -> Recipe:
+    """Return the recipe with the number of steps asked for; its schedule moves along.
+
+    The drops stay at the same share of the run; the warm-up is a tenth of it at most.
+    """
+    iterations = args.iterations or recipe.iterations
+    if args.epochs is not None:
+        per_step = recipe.batch_size * recipe.accumulate
+        iterations = max(1, math.ceil(args.epochs * num_pictures / per_step))
+    optimizer: OptimizerConfig = recipe.optimizer
+    if iterations != recipe.iterations:
+        optimizer = replace(
+            optimizer,
+            steps=tuple(round(s * iterations / recipe.iterations) for s in optimizer.steps),
+            warmup_iterations=min(optimizer.warmup_iterations, max(1, iterations // 10)),
+        )
+    optimizer = replace(
+        optimizer,
+        steps=_given(args.steps, optimizer.steps),
+        warmup_iterations=_given(args.warmup, optimizer.warmup_iterations),
+    )
+    return replace(recipe, iterations=iterations, optimizer=optimizer)
+
+
+def from_nothing(args: argparse.Namespace, recipe: Recipe) -> Recipe:
+    """Return the recipe for random starting values: nothing worth freezing is there."""
+    logger.warning("everything starts at random; --backbone-weights would help a lot")
+    if args.freeze_at is None and recipe.freeze_at > 0:
+        logger.warning("so nothing is frozen: freeze_at is 0 instead of %d", recipe.freeze_at)
+        return replace(recipe, freeze_at=0)
+    return recipe
+
+
+def overrides_of(args: argparse.Namespace) -> dict[str, str]:
+    """Return the recorded options that were given, as texts."""
+    given = {name: getattr(args, name) for name in RECORDED}
+    return {name: json.dumps(value) for name, value in given.items() if value is not None}
+
+
+def _recipe_of(config: ModelConfig) -> Recipe:
+    if config.name == SMALL:
+        return small_recipe(short_side=config.input.short_side)
+    if config.name in RECIPES:
+        return RECIPES[config.name]
+    members = set(_leaves(config.to_dict()))
+    nearest = max(PRESETS, key=lambda name: len(members & set(_leaves(PRESETS[name].to_dict()))))
+    logger.warning("%s has no recipe of its own; it is trained as %s", config.name, nearest)
+    return RECIPES[nearest]
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}={value}"
+
+
+def _augment(args: argparse.Namespace, recipe: AugmentConfig, config: ModelConfig) -> AugmentConfig:
+    """Return the augmentation asked for; sizes follow the network's input unless they are given."""
+    sides, max_side, sampling = recipe.short_sides, recipe.max_side, recipe.sampling
+    usual = small_model() if config.name == SMALL else PRESETS.get(config.name, config)
+    if config.name != SMALL and usual.input.short_side and args.short_side:
+        factor = config.input.short_side / usual.input.short_side
+        sides = tuple(round(side * factor) for side in sides)
+        max_side = round(max_side * factor)
+    if args.train_sides:
+        sides, sampling = args.train_sides, "choice"
+        max_side = max(max_side, *sides)
+    return replace(
+        recipe,
+        short_sides=sides,
+        sampling=sampling,
+        max_side=max_side,
+        flip_probability=_given(args.flip, recipe.flip_probability),
+        crop=_given(args.crop, recipe.crop),
+        colour_jitter=_given(args.colour_jitter, recipe.colour_jitter),
+        scale_jitter=tuple(args.scale_jitter) if args.scale_jitter else recipe.scale_jitter,
+        copy_paste_probability=_given(args.copy_paste, recipe.copy_paste_probability),
+    )
+
+
+def _sizes_of_interest(recipe: Recipe, config: ModelConfig) -> tuple[int, ...]:
+    """Return the recipe's limits between the levels, or the usual ones for another number."""
+    num_limits = len(config.strides) - 1
+    sizes = recipe.loss.sizes_of_interest
+    return sizes if len(sizes) == num_limits else (64, 128, 256, 512)[:num_limits]
+
+
+def _given(value: Any, otherwise: Any) -> Any:
+    return otherwise if value is None else value

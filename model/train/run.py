@@ -1,0 +1,256 @@
+"""A run from its arguments to its last checkpoint: everything that the loop needs, put together."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import random
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from model import zoo
+from model.blendmask import BlendMask
+from model.config import ModelConfig
+from model.train.boards import open_boards
+from model.train.config import Recipe
+from model.train.dataset import CocoDataset, open_data
+from model.train.distributed import (
+    World,
+    choose_device,
+    joined,
+    synchronise_batch_norm,
+    world_of,
+)
+from model.train.initialise import initialise, load_starting_point
+from model.train.interrupt import StopRequest, without_ctrl_c
+from model.train.keeper import Keeper
+from model.train.loader import build_loader
+from model.train.loop import train
+from model.train.losses import Criterion
+from model.train.optimizer import build_optimizer
+from model.train.plan import (
+    choose_config,
+    choose_recipe,
+    from_nothing,
+    overrides_of,
+    with_classes,
+    with_input_size,
+    with_length,
+)
+from model.train.progress import Progress
+from model.train.resume import RESUME_FILE, SaveError, clear_partial_files, load_state
+from model.train.small import SMALL
+from model.train.starting_point import open_backbone
+from model.train.training import Training
+from model.train.validation import Validation, measure, open_validation
+
+logger = logging.getLogger(__name__)
+
+_NAMED_AT_MOST = 20
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, or evaluate if only that is asked for; return the exit code.
+
+    Raises:
+        ValueError: the arguments, the data or the weights do not do; a loss is no number; or
+            the last checkpoint cannot be written.
+    """
+    world = world_of()
+    device = choose_device(args.device, world)
+    with joined(world, device):
+        if args.eval_only:
+            return _evaluate_only(args, world, device)
+        return _train(args, world, device)
+
+
+def _evaluate_only(args: argparse.Namespace, world: World, device: torch.device) -> int:
+    """Write the report of the weights to standard output."""
+    if not world.is_main:
+        return 0
+    name = None if args.config == SMALL else args.config
+    checkpoint = zoo.open_model(args.weights, config=name)
+    checkpoint = replace(checkpoint, config=with_input_size(checkpoint.config, args))
+    data = open_validation(args.eval_data, args.data)
+    if data is None:
+        raise ValueError("there is nothing to evaluate on; give --eval-data")
+    _, report = measure(checkpoint, data, device, progress=True)
+    sys.stdout.write(json.dumps(report) + "\n")
+    return 0
+
+
+def _train(args: argparse.Namespace, world: World, device: torch.device) -> int:
+    start = zoo.open_model(args.weights) if args.weights else None
+    config = choose_config(args, start.config if start else None)
+    backbone, config = open_backbone(args.backbone_weights, config)
+    recipe = choose_recipe(args, config)
+    dataset = open_data(args.data, config, recipe)
+    config = with_classes(config, dataset.categories)
+    recipe = with_length(recipe, args, len(dataset))
+    if start is None and backbone is None:
+        recipe = from_nothing(args, recipe)
+    folder = _claim_folder(args, config, world)
+    keeper = Keeper(folder, config, dataset.categories, recipe, _story(args, dataset))
+
+    _seed(recipe.seed)
+    network = BlendMask(config)
+    fresh = initialise(network, backbone=backbone, freeze_at=recipe.freeze_at)
+    if start is not None:
+        fresh = load_starting_point(network, start)
+    _log_start(recipe, dataset, fresh, world)
+    network.to(device)
+    synchronise_batch_norm(network, config, device)
+    if args.compile:
+        network.compile()
+    training = Training(
+        network=network,
+        criterion=Criterion(recipe.loss, config),
+        optimizer=build_optimizer(network, recipe.optimizer),
+        recipe=recipe,
+        device=device,
+        world=world,
+        skip_non_finite=args.skip_non_finite,
+    )
+    _seed(recipe.seed + world.rank)
+    _resume(args, keeper, training)
+    return _loop(args, keeper, training, dataset)
+
+
+def _loop(
+    args: argparse.Namespace, keeper: Keeper, training: Training, dataset: CocoDataset
+) -> int:
+    """Run the loop with a progress, a loader and what happens every so often; return the code."""
+    recipe, world = training.recipe, training.world
+    data = open_validation(args.eval_data, args.data)
+    with ExitStack() as stack:
+        progress = _open_progress(args, keeper, training, stack)
+        with without_ctrl_c():
+            batches = build_loader(
+                dataset,
+                recipe,
+                rank=world.rank,
+                world_size=world.size,
+                num_workers=args.workers,
+                start_iteration=training.iteration,
+            )
+        stop = stack.enter_context(StopRequest())
+        validation = None
+        if data is not None:
+            validation = Validation(data, keeper, training, progress, num_drawn=args.pictures)
+        is_done = train(
+            training,
+            batches,
+            progress=progress,
+            evaluate=validation,
+            save=saver(keeper, training, stop),
+            stop=stop,
+        )
+    if not is_done:
+        assert stop.signal is not None or world.size > 1
+        logger.warning("stopped and saved; --resume goes on from %d", training.iteration)
+        return 128 + (stop.signal or 15)
+    return 0
+
+
+def _open_progress(
+    args: argparse.Namespace, keeper: Keeper, training: Training, stack: ExitStack
+) -> Progress:
+    """Return what tells how it goes: a bar on a terminal, lines elsewhere; one process speaks."""
+    end, folder = training.recipe.iterations, keeper.folder
+    if not training.world.is_main:
+        return Progress(None, start=training.iteration, end=end, every=args.log_every)
+    bar: tqdm[Any] | None = None
+    if sys.stderr.isatty():
+        stack.enter_context(logging_redirect_tqdm())
+        bar = tqdm(total=end, initial=training.iteration, unit="step")
+    progress = Progress(
+        folder,
+        start=training.iteration,
+        end=end,
+        every=args.log_every,
+        bar=bar,
+        boards=open_boards(folder, args.wandb, asdict(training.recipe)),
+    )
+    stack.callback(progress.close)
+    return progress
+
+
+def saver(keeper: Keeper, training: Training, stop: StopRequest) -> Callable[[], None]:
+    """Return what saves; only a last save that fails ends the run with an error."""
+
+    def save() -> None:
+        try:
+            keeper.save(training)
+        except SaveError as error:
+            if stop.signal is not None or training.iteration == training.recipe.iterations:
+                raise
+            logger.error("not saved, training goes on: %s", error)
+
+    return save
+
+
+def _claim_folder(args: argparse.Namespace, config: ModelConfig, world: World) -> Path:
+    """Make the run's folder; another run's is taken only to go on with it."""
+    folder: Path = args.output or Path("runs") / config.name.replace("/", "_")
+    if (folder / RESUME_FILE).exists() and not args.resume:
+        raise ValueError(
+            f"{folder} holds a run already; --resume goes on with it, another --output starts anew"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    if world.is_main:
+        clear_partial_files(folder)
+    return folder
+
+
+def _resume(args: argparse.Namespace, keeper: Keeper, training: Training) -> None:
+    if not args.resume:
+        return
+    state = load_state(keeper.folder)
+    if state is None:
+        logger.warning("%s holds no run yet; it starts now", keeper.folder)
+        return
+    keeper.check_same_run(state)
+    training.load_state(state)
+    logger.info("the run goes on from iteration %d", training.iteration)
+
+
+def _story(args: argparse.Namespace, dataset: CocoDataset) -> dict[str, str]:
+    # Names only: the folders of the machine that trained are nobody's business.
+    data = ", ".join(Path(str(given)).name for given in args.data)
+    start = args.weights or args.backbone_weights or "none"
+    name = start if start in zoo.RELEASED or "/" not in start else Path(start).name
+    return {
+        "data": f"{data}: {len(dataset)} pictures",
+        "starting_point": name,
+        "overrides": json.dumps(overrides_of(args)),
+    }
+
+
+def _log_start(recipe: Recipe, dataset: CocoDataset, fresh: list[str], world: World) -> None:
+    more = ", …" if len(fresh) > _NAMED_AT_MOST else ""
+    named = ", ".join(fresh[:_NAMED_AT_MOST])
+    logger.info("%d tensors start afresh: %s%s", len(fresh), named, more)
+    logger.info(
+        "%d pictures, %d classes; %d steps of %d pictures in %d process(es)",
+        len(dataset),
+        len(dataset.categories.things),
+        recipe.iterations,
+        recipe.batch_size * recipe.accumulate,
+        world.size,
+    )
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)

@@ -1,0 +1,132 @@
+"""Where a data set lies: its annotation file, its pictures, its panoptic truth."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_SPLITS = {
+    "train": ("train2017", "train2014", "train"),
+    "val": ("val2017", "val2014", "val", "eval", "valid"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One annotated set of pictures in COCO's form.
+
+    annotations: the JSON file with `images`, `annotations` and `categories`.
+    images: the folder that its file names are relative to.
+    panoptic, panoptic_images: COCO's panoptic JSON file and its folder of PNGs, if there are.
+    """
+
+    annotations: Path
+    images: Path
+    panoptic: Path | None = None
+    panoptic_images: Path | None = None
+
+
+def find_source(given: str | Path, *, split: str = "train") -> Source:
+    """Return the data set that a path stands for.
+
+    A folder is searched for `instances_<split>2017.json` (COCO as downloaded), then for
+    `instances_<split>.json` and `instances.json`, beside or inside `annotations`. A file is the
+    annotation file itself; its pictures are looked for in the folders that such files usually
+    come with, or given after a colon: `labels.json:photos`.
+
+    Args:
+        given: FOLDER, FILE or FILE:PICTURES.
+        split: "train" or "val".
+
+    Raises:
+        ValueError: nothing fits; the message says what was looked for.
+    """
+    text = str(given)
+    file, _, images = text.partition(".json:")
+    if images:
+        return _with_panoptic(_existing(Path(file + ".json")), _existing_folder(Path(images)))
+    path = Path(text)
+    annotations = _annotations_in(path, split) if path.is_dir() else _existing(path)
+    return _with_panoptic(annotations, _images_of(annotations, split))
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; give a COCO-style JSON file or a folder with one")
+    return path
+
+
+def _existing_folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise ValueError(f"{path}: no such folder of pictures")
+    return path
+
+
+def _annotations_in(folder: Path, split: str) -> Path:
+    names = [f"instances_{name}.json" for name in _SPLITS[split]]
+    names += [f"{name}.json" for name in _SPLITS[split]]
+    names += ["instances.json", "annotations.json", "_annotations.coco.json"]
+    places = (folder / "annotations", folder)
+    nested = [folder / name for name in _SPLITS[split]]
+    candidates = [place / name for place in (*places, *nested) for name in names]
+    found = [path for path in candidates if path.is_file()]
+    if not found:
+        raise ValueError(
+            f"{folder} has no {names[0]}, {names[2]} or instances.json, nor has a folder "
+            "annotations in it; give the JSON file itself"
+        )
+    return found[0]
+
+
+def _images_of(annotations: Path, split: str) -> Path:
+    """Find the folder by its name and by the first picture that the file lists."""
+    first = _first_file_name(annotations)
+    stem = re.sub(r"^(instances|annotations|labels)_?", "", annotations.stem)
+    parents = [annotations.parent]
+    if annotations.parent.name == "annotations":
+        parents.insert(0, annotations.parent.parent)
+    names = [stem, "images", f"images/{stem}", *_SPLITS.get(split, ()), "data", "photos", ""]
+    folders = [parent / name if name else parent for parent in parents for name in names]
+    folders = [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+    holding = [folder for folder in folders if first and (folder / first).is_file()]
+    named = [folder for folder in folders if folder.name in (stem, "images")]
+    if not (holding or named):
+        raise ValueError(
+            f"the pictures of {annotations} were not found; say {annotations.name}:FOLDER"
+        )
+    return (holding or named)[0]
+
+
+def _first_file_name(annotations: Path) -> str | None:
+    """Return the first picture's name, from the beginning of a file that may be large."""
+    with annotations.open("rb") as file:
+        text = file.read(1 << 20).decode("utf-8", "replace")
+    found = re.search(r'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")', text)
+    return str(json.loads(found.group(1))) if found else None
+
+
+def _with_panoptic(annotations: Path, images: Path) -> Source:
+    name = annotations.name.replace("instances", "panoptic")
+    panoptic = annotations.with_name(name)
+    if name == annotations.name or not panoptic.is_file():
+        return Source(annotations=annotations, images=images)
+    stem = panoptic.stem
+    folders = (
+        panoptic.with_suffix(""),
+        panoptic.parent.parent / stem,
+        panoptic.parent / "panoptic",
+    )
+    found = [folder for folder in folders if folder.is_dir()]
+    if not found:
+        return Source(annotations=annotations, images=images)
+    return Source(
+        annotations=annotations, images=images, panoptic=panoptic, panoptic_images=found[0]
+    )
+
+
+def find_sources(given: Sequence[str | Path], *, split: str = "train") -> list[Source]:
+    """Return the data sets that the paths stand for, in their order."""
+    return [find_source(path, split=split) for path in given]

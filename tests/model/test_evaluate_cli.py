@@ -1,0 +1,151 @@
+import json
+
+import pytest
+from pets import CAT, KnowingPredictor, edit, write_pets
+
+from model import evaluate
+
+
+@pytest.fixture
+def places(tmp_path):
+    return write_pets(tmp_path)
+
+
+@pytest.fixture
+def predictor(monkeypatch):
+    fake = KnowingPredictor()
+    monkeypatch.setattr(evaluate, "open_predictor", lambda args: (fake, "0f3a"))
+    return fake
+
+
+def run(places, *options, panoptic=True):
+    paths = ["--images", str(places.images), "--annotations", str(places.annotations)]
+    if panoptic:
+        paths += ["--panoptic", str(places.panoptic)]
+        paths += ["--panoptic-folder", str(places.panoptic_folder)]
+    return evaluate.main(["--weights", "any", *paths, *map(str, options)])
+
+
+def test_the_table_has_aligned_columns_in_percent(places, predictor, capsys):
+    assert run(places) == 0
+    lines = capsys.readouterr().out.splitlines()
+    # The cats have 1200 pixels: medium, and no other size.
+    assert lines[:8] == [
+        "         AP   AP50   AP75  APs    APm  APl    AR1   AR10  AR100  ARs    ARm  ARl",
+        "box   100.0  100.0  100.0    -  100.0    -  100.0  100.0  100.0    -  100.0    -",
+        "mask  100.0  100.0  100.0    -  100.0    -  100.0  100.0  100.0    -  100.0    -",
+        "",
+        "           PQ     SQ     RQ  classes",
+        "all     100.0  100.0  100.0        2",
+        "things  100.0  100.0  100.0        1",
+        "stuff   100.0  100.0  100.0        1",
+    ]
+    assert lines[9].startswith("2 pictures, ")
+
+
+def test_the_table_of_classes_is_printed_on_demand(places, predictor, capsys):
+    assert run(places, "--classes-table") == 0
+    lines = capsys.readouterr().out.splitlines()
+    header = "id  class    objects  box AP  box AP50  mask AP  mask AP50     PQ     SQ     RQ"
+    assert lines[0] == header
+    assert lines[1].split() == ["3", "cat", "2", *["100.0"] * 7]
+    assert lines[2].split() == ["5", "dog", "0", *["-"] * 7]
+    assert lines[4].split() == ["11", "grass", *["-"] * 5, *["100.0"] * 3]
+
+
+def test_the_report_names_the_weights(places, predictor, tmp_path):
+    assert run(places, "--output", tmp_path / "report.json") == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["model"]["weights"] == "sha256:0f3a"
+    assert report["task"] == "both"
+    assert report["box"]["AP"] == pytest.approx(1.0)
+
+
+def test_the_results_are_cocos_rows(places, predictor, tmp_path):
+    assert run(places, "--task", "instance", "--results", tmp_path / "results.json") == 0
+    first, _ = sorted(
+        json.loads((tmp_path / "results.json").read_text()), key=lambda row: row["image_id"]
+    )
+    assert first["bbox"] == [0.0, 0.0, 30.0, 40.0]
+    assert (first["image_id"], first["category_id"], first["score"]) == (1, CAT, 0.5)
+    assert first["segmentation"]["size"] == [40, 60]
+
+
+def test_without_a_panoptic_file_instances_are_measured(places, predictor, capsys):
+    assert run(places, panoptic=False) == 0
+    assert "PQ" not in capsys.readouterr().out
+
+
+def test_a_model_without_semantic_head_is_measured_on_instances(places, predictor, capsys):
+    predictor.config = KnowingPredictor(semantic=False).config
+    assert run(places) == 0
+    assert "PQ" not in capsys.readouterr().out
+
+
+def test_asking_for_what_the_model_cannot_do_is_exit_2(places, predictor, capsys):
+    predictor.config = KnowingPredictor(semantic=False).config
+    assert run(places, "--task", "both") == 2
+    assert "tiny has no semantic head" in capsys.readouterr().err
+
+
+def test_a_missing_picture_is_named_and_exit_1(places, predictor, capsys):
+    (places.images / "a.png").unlink()
+    assert run(places) == 1
+    out, err = capsys.readouterr()
+    assert "a.png: cannot be read: No such file or directory" in err
+    assert "note: 1 picture could not be read" in out
+
+
+def test_skip_missing_names_it_but_is_no_failure(places, predictor, capsys):
+    (places.images / "a.png").unlink()
+    assert run(places, "--skip-missing") == 0
+    assert "a.png" in capsys.readouterr().err
+
+
+def test_categories_that_differ_are_exit_2_and_the_option_is_named(places, predictor, capsys):
+    edit(places.annotations, lambda d: d["categories"].pop())
+    assert run(places, panoptic=False) == 2
+    err = capsys.readouterr().err
+    assert "only the model has 9 'hamster'" in err
+    assert "--common-classes" in err
+    assert run(places, "--common-classes", panoptic=False) == 0
+
+
+def test_a_limit_reaches_the_evaluation(places, predictor, capsys):
+    assert run(places, "--limit", 1) == 0
+    assert "note: a subset: the first 1 of the file's 2 pictures" in capsys.readouterr().out
+
+
+def test_an_output_in_no_folder_is_refused_before_any_work(places, predictor, tmp_path, capsys):
+    assert run(places, "--output", tmp_path / "nowhere" / "report.json") == 2
+    assert predictor.batches == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--images", "x"], "--weights"),
+        (["--weights", "w", "--images", "x"], "--annotations or --panoptic is required"),
+        (["--weights", "w", "--images", "x", "--panoptic", "p"], "go together"),
+        (["--weights", "w", "--images", "x", "--annotations", "a", "--limit", "0"], "1 or more"),
+        (
+            [
+                *("--weights", "w", "--images", "x", "--annotations", "a"),
+                *("--task", "panoptic", "--results", "r"),
+            ],
+            "--results holds instances",
+        ),
+    ],
+)
+def test_bad_arguments_are_told_in_one_line(options, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        evaluate.main(options)
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_unknown_weights_are_exit_2(places, capsys):
+    paths = ["--images", str(places.images), "--annotations", str(places.annotations)]
+    assert evaluate.main(["--weights", "no-such-weights", *paths]) == 2
+    assert "no-such-weights" in capsys.readouterr().err

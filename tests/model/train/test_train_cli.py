@@ -1,0 +1,174 @@
+"""From a user's JSON file to a served network, by the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import toy_data
+
+from model import checkpoint
+from model.checkpoint import Checkpoint
+from model.predictor import Predictor
+from model.train import __main__ as command
+from model.train.distributed import World, choose_device
+from model.train.resume import load_state
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+_QUICK = ["--config", "small", "--short-side", "64", "--workers", "0", "--batch-size", "2"]
+_QUICK += ["--device", "cpu", "--log-every", "1"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Four pictures with a cup, a spoon and a plate in each."""
+    rows = [
+        toy_data.rectangle(image, category, 10 * n, 8 * n, 30, 24)
+        for image in (1, 2, 3, 4)
+        for n, category in enumerate((3, 7, 20))
+    ]
+    return str(toy_data.write(tmp_path_factory.mktemp("toy"), [(64, 80)] * 4, rows))
+
+
+@pytest.fixture(scope="module")
+def trained(data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two steps, evaluated on its own data."""
+    folder = tmp_path_factory.mktemp("run")
+    args = [*_QUICK, "--data", data, "--eval-data", data, "--iterations", "2", "--pictures", "1"]
+    assert command.main([*args, "--output", str(folder)]) == 0
+    return folder
+
+
+def _last(folder: Path) -> Checkpoint:
+    return checkpoint.load(folder / "last.safetensors")
+
+
+def test_trained_network_predicts_the_users_classes(trained: Path) -> None:
+    predictor = Predictor.from_checkpoint(_last(trained), device="cpu")
+    assert [thing.name for thing in predictor.categories.things] == ["cup", "spoon", "plate"]
+    (found,) = predictor.segment([toy_data.noise(64, 80)])
+    assert (found.height, found.width) == (64, 80)
+
+
+def test_checkpoint_says_how_it_came_about(trained: Path) -> None:
+    provenance = _last(trained).provenance
+    overrides = json.loads(provenance["overrides"])
+    assert overrides["iterations"] == "2"
+    assert overrides["short_side"] == "64"
+    assert json.loads(provenance["recipe"])["batch_size"] == 2
+    assert provenance["data"] == "instances_train.json: 4 pictures"
+    assert provenance["weights"] == "averaged"
+
+
+def test_checkpoint_tells_no_folder_of_the_machine(trained: Path) -> None:
+    assert str(trained.parent) not in json.dumps(_last(trained).provenance)
+
+
+def test_run_leaves_curves_a_report_and_pictures(trained: Path) -> None:
+    rows = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    assert [row["iteration"] for row in rows] == [1, 2, 2]
+    assert {"loss_mask", "learning_rate", "images_per_s", "data_wait_share"} <= set(rows[0])
+    assert "mask_AP" in rows[2]
+    report = json.loads((trained / "evaluations.jsonl").read_text())
+    assert report["iteration"] == 2
+    assert (trained / "samples" / "0000002" / "001.jpg").stat().st_size > 0
+    assert json.loads(checkpoint.load(trained / "best.safetensors").provenance["evaluation"])
+
+
+def test_trained_network_is_evaluated_alone(
+    trained: Path, data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["--eval-only", "--weights", str(trained / "last.safetensors"), "--eval-data", data]
+    assert command.main([*args, "--device", "cpu"]) == 0
+    assert json.loads(capsys.readouterr().out)["pictures"]["measured"] == 4
+
+
+def test_trained_network_is_a_start(trained: Path, data: str, tmp_path: Path) -> None:
+    args = ["--weights", str(trained / "best.safetensors"), "--data", data, "--iterations", "1"]
+    quick = ["--workers", "0", "--batch-size", "2", "--device", "cpu"]
+    assert command.main([*args, *quick, "--output", str(tmp_path)]) == 0
+    last = _last(tmp_path)
+    assert last.config == _last(trained).config
+    assert last.provenance["starting_point"] == "best.safetensors"
+
+
+def test_stopped_and_resumed_run_ends_with_the_same_bytes(data: str, tmp_path: Path) -> None:
+    args = [*_QUICK, "--data", data, "--steps", "3", "--warmup", "2", "--train-sides", "48,64"]
+    args += ["--crop", "--colour-jitter", "0.2"]
+    for folder, more in (
+        ("straight", ["--iterations", "4"]),
+        ("stopped", ["--iterations", "2"]),
+        ("stopped", ["--iterations", "4", "--resume"]),
+    ):
+        assert command.main([*args, *more, "--output", str(tmp_path / folder)]) == 0
+    straight, stopped = _last(tmp_path / "straight"), _last(tmp_path / "stopped")
+    for name, tensor in straight.tensors.items():
+        assert tensor.numpy().tobytes() == stopped.tensors[name].numpy().tobytes(), name
+
+
+def test_folder_with_a_run_is_not_overwritten(
+    trained: Path, data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = [*_QUICK, "--data", data, "--iterations", "2"]
+    assert command.main([*args, "--output", str(trained)]) == 2
+    assert "--resume goes on with it" in capsys.readouterr().err
+
+
+def test_missing_data_is_said_in_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert command.main([*_QUICK, "--data", "nowhere.json", "--output", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_check_data_is_a_command_of_its_own(data: str) -> None:
+    assert command.main(["check-data", "--data", data]) == 0
+
+
+def test_ctrl_c_at_the_terminal_saves_and_ends(data: str, tmp_path: Path) -> None:
+    root = Path(command.__file__).parents[2]
+    args = [*_QUICK, "--data", data, "--iterations", "100000", "--output", str(tmp_path)]
+    args[args.index("--workers") + 1] = "1"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "model.train", *args],
+        stderr=subprocess.PIPE,
+        cwd=root,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+        text=True,
+    )
+    assert process.stderr is not None
+    with process:
+        try:
+            lines = []
+            for line in process.stderr:
+                lines.append(line)
+                if "/100000" in line:
+                    # A terminal sends it to every process of the group, the loader's too.
+                    os.killpg(process.pid, signal.SIGINT)
+                    break
+            lines += process.stderr.read().splitlines(keepends=True)
+            code = process.wait(timeout=120)
+        finally:
+            process.kill()
+    assert code == 130, "".join(lines)
+    state = load_state(tmp_path)
+    assert state is not None
+    assert state["iteration"] == _iteration(_last(tmp_path))
+
+
+def test_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="cuda:99"):
+        choose_device("cuda:99", World())
+    with pytest.raises(ValueError, match="abacus"):
+        choose_device("abacus", World())
+
+
+def _iteration(saved: Checkpoint) -> int:
+    return int(saved.provenance["iteration"].split()[0])
