@@ -80,7 +80,8 @@ def test_random_values_are_spread_as_the_originals(name: str) -> None:
         if (
             abs(deviation / std - 1) > max(chance, 0.01)
             or abs(values.mean().item() - mean) > chance * std
-            or not 0.6 < values.abs().max().item() / extreme < 1.7
+            # The extremes tell a uniform spread from a normal one, where there are enough values.
+            or (values.numel() > 64 and not 0.6 < values.abs().max().item() / extreme < 1.7)
         ):
             wrong[tensor_name] = (values.mean().item(), deviation, values.abs().max().item())
     assert wrong == {}
