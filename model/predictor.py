@@ -21,9 +21,10 @@ from model.blendmask import BlendMask
 from model.categories import Categories
 from model.config import ModelConfig
 from model.geometry import canvas_size
+from model.ops_devices import fetch
 from model.postprocess import detect, mask_probabilities, place_on_picture
 from model.preprocess import check_picture, prepare
-from model.rle import paste_measured
+from model.rle import paste_batch
 from model.stages import StageTimes
 from model.structures import (
     DensePredictions,
@@ -133,9 +134,10 @@ class Predictor:
         stages = stages or StageTimes()
         chosen = _one_each(options, len(images))
         results: dict[int, Instances] = {}
-        for view in self._views(images, stages, semantic=False):
+        for views in self._batches(images, stages, semantic=False):
             with stages.measure("postprocess"):
-                results[view.number] = self._instances(view, chosen[view.number])
+                found = self._instances(views, [chosen[view.number] for view in views])
+            results.update(zip((view.number for view in views), found, strict=True))
         return [results[number] for number in range(len(images))]
 
     def panoptic(
@@ -158,14 +160,15 @@ class Predictor:
         stages = stages or StageTimes()
         chosen = _one_each(options, len(images))
         results: dict[int, PanopticSegmentation] = {}
-        for view in self._views(images, stages, semantic=True):
+        for views in self._batches(images, stages, semantic=True):
             with stages.measure("postprocess"):
-                results[view.number] = self._partition(view, chosen[view.number])
+                for view in views:
+                    results[view.number] = self._partition(view, chosen[view.number])
         return [results[number] for number in range(len(images))]
 
-    def _views(
+    def _batches(
         self, images: Sequence[np.ndarray], stages: StageTimes, *, semantic: bool
-    ) -> Iterator[_View]:
+    ) -> Iterator[list[_View]]:
         by_canvas: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
         for number, image in enumerate(images):
             check_picture(image)
@@ -175,14 +178,16 @@ class Predictor:
                 batch = prepare([images[n] for n in numbers], self.config.input, self.device)
             with stages.measure("forward"):
                 predictions = self.forward(batch, semantic=semantic)
-            for slot, number in enumerate(numbers):
-                yield _View(
+            yield [
+                _View(
                     number=number,
                     slot=slot,
                     resized_size=batch.resized_sizes[slot],
                     output_size=batch.output_sizes[slot],
                     predictions=predictions,
                 )
+                for slot, number in enumerate(numbers)
+            ]
 
     @torch.inference_mode()
     def forward(self, batch: ImageBatch, *, semantic: bool = True) -> DensePredictions:
@@ -212,24 +217,48 @@ class Predictor:
             found, view.predictions, view.slot, self.model.top_layer, self.config.blender
         )
 
-    def _instances(self, view: _View, options: PredictOptions) -> Instances:
+    def _instances(
+        self, views: Sequence[_View], options: Sequence[PredictOptions]
+    ) -> list[Instances]:
+        """Return the instances of a batch; what the device made of it comes in few copies."""
+        selected = [self._select(*each) for each in zip(views, options, strict=True)]
+        with_masks = [each.masks for each in options]
+        pasted = iter(
+            paste_batch(
+                [
+                    (self._probabilities(view, found), boxes, *view.output_size)
+                    for view, (found, boxes), wanted in zip(
+                        views, selected, with_masks, strict=True
+                    )
+                    if wanted
+                ]
+            )
+        )
+        rows = iter(
+            fetch(*(t for found, boxes in selected for t in (boxes, found.scores, found.classes)))
+        )
+        results = []
+        for view, wanted in zip(views, with_masks, strict=True):
+            boxes, scores, classes = (next(rows).numpy() for _ in range(3))
+            masks = next(pasted) if wanted else None
+            results.append(
+                Instances(
+                    height=view.output_size[0],
+                    width=view.output_size[1],
+                    boxes_xyxy=boxes,
+                    scores=scores,
+                    classes=classes,
+                    masks=masks.masks if masks else None,
+                    areas=masks.areas if masks else None,
+                )
+            )
+        return results
+
+    def _select(self, view: _View, options: PredictOptions) -> tuple[Detections, Tensor]:
+        """Return the wanted detections and their boxes in the picture."""
         found, boxes = self._detect(view, options.score_threshold)
         wanted = self._wanted_things(found, options)[: options.max_instances]
-        found, boxes = found[wanted], boxes[wanted]
-        height, width = view.output_size
-        masks = areas = None
-        if options.masks:
-            pasted = paste_measured(self._probabilities(view, found), boxes, height, width)
-            masks, areas = pasted.masks, pasted.areas
-        return Instances(
-            height=height,
-            width=width,
-            boxes_xyxy=boxes.cpu().numpy(),
-            scores=found.scores.cpu().numpy(),
-            classes=found.classes.cpu().numpy(),
-            masks=masks,
-            areas=areas,
-        )
+        return found[wanted], boxes[wanted]
 
     def _wanted_things(self, found: Detections, options: PredictOptions) -> Tensor:
         """Return the indices of the detections whose category is wanted, best first."""
