@@ -9,10 +9,13 @@ import goldens
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
+from torch import Tensor
 
+from model import ops
 from model.ops_panoptic_reference import semantic_labels
 from model.predictor import Predictor
 from model.preprocess import prepare
+from model.rle import PastedMasks, encode_crop, paste_batch
 from model.structures import Instances, PanopticSegmentation
 
 CASES = [
@@ -129,3 +132,25 @@ def test_a_picture_alone_and_in_a_batch_gives_the_same_result(golden_folder: Pat
     ours = goldens.read(f"{name}/chelsea")
     uncertain = sum(ours["mask_px_within_1e-4_of_half"])
     assert np.abs(alone.areas - among.areas).sum() <= uncertain
+
+
+@pytest.mark.parametrize(("name", "photo"), CASES)
+def test_masks_have_the_references_bytes_and_pycocotools(
+    name: str, photo: str, golden_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pasted: list[tuple[Tensor, Tensor, int, int]] = []
+
+    def keep(pictures: list[tuple[Tensor, Tensor, int, int]]) -> list[PastedMasks]:
+        pasted.extend(pictures)
+        return paste_batch(pictures)
+
+    monkeypatch.setattr("model.predictor.paste_batch", keep)
+    (result,) = goldens.predictor(name, golden_folder).segment([goldens.image(photo)])
+    ((probabilities, boxes, height, width),) = pasted
+    crops = ops.paste(probabilities, boxes, height, width, 0.5)
+    assert result.masks is not None
+    for mask, crop in zip(result.masks, crops, strict=True):
+        assert mask == encode_crop(crop.mask, crop.top, crop.left, height, width)
+        whole = np.zeros((height, width), dtype=np.uint8, order="F")
+        whole[crop.window()] = crop.mask
+        assert mask == coco_mask.encode(whole)
