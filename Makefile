@@ -7,7 +7,7 @@ WEIGHTS ?=
 PORT ?= 8000
 DATA ?=
 
-.PHONY: help install serve test test-golden test-masks-slow test-asan test-cuda-emulation test-gpu overfit lint format clean
+.PHONY: help install serve test test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation test-gpu overfit lint format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,6 +31,9 @@ test: lint ## Linters, types, import contracts, and the ordinary tests
 
 test-golden: install ## Every configuration on every photo (BLENDMASK_GOLDEN=folder for other numbers)
 	$(BIN)/python -m pytest -m 'not gpu' tests/model/test_golden_photos.py tests/model/test_golden_network.py tests/model/test_golden_variants.py
+
+test-golden-training: install ## Training steps against the original's numbers, all of them (many minutes)
+	$(BIN)/python -m pytest -m 'not gpu' tests/model/train/test_golden_training.py tests/model/train/test_golden_mapper.py tests/model/train/test_initialise.py
 
 test-masks-slow: install ## Compiled masks against the reference and pycocotools, 100,000 cases
 	$(BIN)/python -m pytest -m masks_slow
