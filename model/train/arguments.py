@@ -14,6 +14,7 @@ RECORDED = (
     "max_side",
     "batch_size",
     "accumulate",
+    "optimizer",
     "lr",
     "scale_lr",
     "iterations",
@@ -96,6 +97,8 @@ def _add_schedule(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("schedule").add_argument
     add("--batch-size", type=_number(int, 1), metavar="N", help="pictures, over all devices")
     add("--accumulate", type=_number(int, 1), metavar="N", help="batches for one step")
+    optimizer_help = "adamw: rate 5e-4 unless --lr is given, weight decay 0.05 (the recipe's, sgd)"
+    add("--optimizer", choices=("sgd", "adamw"), help=optimizer_help)
     lr_help = "learning rate, after the warm-up"
     add("--lr", type=_number(float, 0), metavar="R", help=lr_help)
     scale_help = "the linear rule: times (batch size × accumulate) / the recipe's batch size"
@@ -122,6 +125,8 @@ def _add_step(parser: argparse.ArgumentParser) -> None:
     add("--clip-norm", type=_number(float, 0), metavar="N", help="limit of the gradients' norm")
     ema_help = "keep averaged weights, and serve them; 0: none (recipe)"
     add("--ema", type=_number(float, 0, 1), metavar="DECAY", help=ema_help)
+    last_help = "lay pixels out channels last: faster in bf16, on the CPU too"
+    add("--channels-last", action="store_true", help=last_help)
     add("--compile", action="store_true", help="torch.compile the network")
     skip_help = "leave out steps whose loss or gradient is no number, instead of stopping"
     add("--skip-non-finite", action="store_true", help=skip_help)

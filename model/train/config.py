@@ -46,8 +46,9 @@ class LossConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """SGD with a linear warm-up and steps (spec, section 9.5); lengths in iterations."""
+    """SGD or AdamW with a linear warm-up and steps (spec, section 9.5); lengths in iterations."""
 
+    kind: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = 0.01
     momentum: float = 0.9
     weight_decay: float = 1e-4

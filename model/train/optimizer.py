@@ -14,8 +14,8 @@ _NORMS = (
 )
 
 
-def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.SGD:
-    """Return SGD with momentum over the parameters that are not frozen.
+def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """Return SGD with momentum, or AdamW, over the parameters that are not frozen.
 
     Biases decay as weights do; the parameters of normalisations by `norm_weight_decay`. The
     learning rate is that of iteration 0.
@@ -42,11 +42,11 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.SG
             "weight_decay": config.norm_weight_decay,
         },
     ]
-    return torch.optim.SGD(
-        [group for group in groups if group["params"]],
-        lr=learning_rate(0, config),
-        momentum=config.momentum,
-    )
+    groups = [group for group in groups if group["params"]]
+    rate = learning_rate(0, config)
+    if config.kind == "adamw":
+        return torch.optim.AdamW(groups, lr=rate)
+    return torch.optim.SGD(groups, lr=rate, momentum=config.momentum)
 
 
 def learning_rate(iteration: int, config: OptimizerConfig) -> float:

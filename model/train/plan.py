@@ -21,6 +21,8 @@ from model.train.small import SMALL, small_model, small_recipe
 
 logger = logging.getLogger(__name__)
 
+_ADAMW_RATE = 5e-4
+
 
 def choose_config(args: argparse.Namespace, of_weights: ModelConfig | None) -> ModelConfig:
     """Return the configuration asked for, with the input size asked for.
@@ -83,6 +85,8 @@ def choose_recipe(args: argparse.Namespace, config: ModelConfig) -> Recipe:
     batch_size = args.batch_size or recipe.batch_size
     accumulate = args.accumulate or recipe.accumulate
     optimizer = recipe.optimizer
+    if args.optimizer == "adamw" and optimizer.kind != "adamw":
+        optimizer = replace(optimizer, kind="adamw", learning_rate=_ADAMW_RATE, weight_decay=0.05)
     rate = optimizer.learning_rate if args.lr is None else args.lr
     if args.scale_lr:
         rate *= batch_size * accumulate / recipe.batch_size

@@ -109,6 +109,8 @@ def _train(args: argparse.Namespace, world: World, device: torch.device) -> int:
         fresh = load_starting_point(network, start)
     _log_start(recipe, dataset, fresh, world)
     network.to(device)
+    if args.channels_last:
+        network.to(memory_format=torch.channels_last)
     synchronise_batch_norm(network, config, device)
     if args.compile:
         network.compile()

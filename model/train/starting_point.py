@@ -54,12 +54,36 @@ def open_backbone(
         is_torchvision = "layer1.0.conv1.weight" in found or _is_mobilenet(found)
         is_resnet = is_torchvision and not _is_mobilenet(found)
         tensors = _from_torchvision(found) if is_resnet else backbone_tensors(path)
+        tensors = _in_nested_blocks(tensors)
     _check_kind(tensors, config.backbone, str(given))
     return tensors, _as_torchvision(config) if is_torchvision else config
 
 
 def _is_mobilenet(tensors: Mapping[str, Tensor]) -> bool:
     return any(re.match(r"(module\.)?features\.0\.0\.", name) for name in tensors)
+
+
+def _in_nested_blocks(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return torchvision's names where a MobileNetV2 has each block's layers in one flat row.
+
+    A row is convolution, normalisation, ReLU6 over and over, without a ReLU6 at its end; in
+    torchvision's each such group but the last is a member of its own.
+    """
+    row = re.compile(r"^(.*\.features\.\d+\.conv)\.(\d+)\.(\w+)$")
+    matches = {name: row.match(name) for name in tensors}
+    lengths: dict[str, int] = {}
+    for found in filter(None, matches.values()):
+        lengths[found[1]] = max(lengths.get(found[1], 0), int(found[2]))
+    nested: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        match = matches[name]
+        if match and lengths[match[1]] in (4, 7):
+            group, place = divmod(int(match[2]), 3)
+            is_last = int(match[2]) >= lengths[match[1]] - 1
+            where = str(group + place) if is_last else f"{group}.{place}"
+            name = f"{match[1]}.{where}.{match[3]}"
+        nested[name] = tensor
+    return nested
 
 
 def _from_torchvision(found: Mapping[str, Tensor]) -> dict[str, Tensor]:

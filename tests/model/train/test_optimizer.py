@@ -81,3 +81,20 @@ def test_optimiser_starts_at_the_first_iterations_rate() -> None:
     config = replace(OptimizerConfig(), learning_rate=0.5)
     optimizer = build_optimizer(torch.nn.Linear(1, 1), config)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.0005)
+
+
+def test_adamw_decays_weights_and_biases_but_no_norms() -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    config = OptimizerConfig(
+        kind="adamw", learning_rate=0.5, weight_decay=0.1, warmup_iterations=0, steps=()
+    )
+    optimizer = build_optimizer(network, config)
+    assert isinstance(optimizer, torch.optim.AdamW)
+    before = [p.detach().clone() for p in network.parameters()]
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    # Without a gradient a step only decays: by rate × weight decay, 5 %.
+    shares = (0.95, 0.95, 1.0, 1.0)
+    for parameter, start, share in zip(network.parameters(), before, shares, strict=True):
+        torch.testing.assert_close(parameter.detach(), start * share)

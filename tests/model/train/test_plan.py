@@ -40,6 +40,19 @@ def test_linear_rule_multiplies_by_the_batch_of_a_step() -> None:
     assert choose_recipe(args, preset("R_50_1x")).optimizer.learning_rate == pytest.approx(0.005)
 
 
+def test_adamw_brings_a_rate_and_a_decay_of_its_own() -> None:
+    optimizer = choose_recipe(_args("--optimizer", "adamw"), preset("R_50_1x")).optimizer
+    assert optimizer.kind == "adamw"
+    assert (optimizer.learning_rate, optimizer.weight_decay) == (5e-4, 0.05)
+    args = _args("--optimizer", "adamw", "--lr", "0.001")
+    assert choose_recipe(args, preset("R_50_1x")).optimizer.learning_rate == 0.001
+
+
+def test_sgd_asked_for_is_the_recipes_own() -> None:
+    args = _args("--optimizer", "sgd")
+    assert choose_recipe(args, preset("R_50_1x")).optimizer == RECIPES["R_50_1x"].optimizer
+
+
 def test_schedule_moves_along_with_the_length() -> None:
     args = _args("--iterations", "900")
     recipe = with_length(choose_recipe(args, preset("R_50_1x")), args, 1000)
@@ -111,8 +124,15 @@ def test_augmentation_is_as_asked_for() -> None:
 
 
 def test_what_was_given_is_recorded() -> None:
-    args = _args("--batch-size", "4", "--lr", "0.1", "--seed", "0")
-    assert overrides_of(args) == {"batch_size": "4", "lr": "0.1", "seed": "0"}
+    args = _args("--batch-size", "4", "--lr", "0.1", "--seed", "0", "--optimizer", "adamw")
+    expected = {"batch_size": "4", "optimizer": '"adamw"', "lr": "0.1", "seed": "0"}
+    assert overrides_of(args) == expected
+
+
+def test_layout_of_pixels_changes_no_result_and_is_not_recorded() -> None:
+    args = _args("--channels-last")
+    assert args.channels_last
+    assert overrides_of(args) == {}
 
 
 def test_unknown_configuration_borrows_the_nearest_recipe(

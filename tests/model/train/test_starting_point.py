@@ -65,6 +65,24 @@ def test_torchvisions_mobilenet_computes_the_same_here(tmp_path: Path) -> None:
         torch.testing.assert_close(ours(_picture())[5], theirs.features[:18](_picture()))
 
 
+def _in_flat_rows(network: nn.Module) -> nn.Module:
+    for block in list(network.features)[1:18]:
+        layers = [m for m in block.conv.modules() if not isinstance(m, nn.Sequential)]
+        block.conv = nn.Sequential(*layers)
+    return network
+
+
+def test_mobilenet_in_flat_rows_of_layers_computes_the_same_here(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    theirs = _in_flat_rows(mobilenet_v2().eval())
+    assert "features.2.conv.7.running_var" in theirs.state_dict()
+    tensors, config = open_backbone(_saved(theirs, tmp_path), small_model())
+    assert config == small_model()
+    ours = _loaded(tensors, config).backbone.bottom_up
+    with torch.no_grad():
+        torch.testing.assert_close(ours(_picture())[5], theirs.features[:18](_picture()))
+
+
 def test_detectron2s_file_keeps_the_configuration(tmp_path: Path) -> None:
     network = BlendMask(preset("R_50_1x"))
     tensors = {

@@ -112,6 +112,21 @@ def test_stopped_and_resumed_run_ends_with_the_same_bytes(data: str, tmp_path: P
         assert tensor.numpy().tobytes() == stopped.tensors[name].numpy().tobytes(), name
 
 
+def test_adamw_and_channels_last_resume_with_the_same_bytes(data: str, tmp_path: Path) -> None:
+    args = [*_QUICK, "--data", data, "--optimizer", "adamw", "--channels-last"]
+    args += ["--steps", "3", "--warmup", "2"]
+    for folder, more in (
+        ("straight", ["--iterations", "3"]),
+        ("stopped", ["--iterations", "2"]),
+        ("stopped", ["--iterations", "3", "--resume"]),
+    ):
+        assert command.main([*args, *more, "--output", str(tmp_path / folder)]) == 0
+    straight, stopped = _last(tmp_path / "straight"), _last(tmp_path / "stopped")
+    assert '"kind": "adamw"' in straight.provenance["recipe"]
+    for name, tensor in straight.tensors.items():
+        assert tensor.numpy().tobytes() == stopped.tensors[name].numpy().tobytes(), name
+
+
 def test_folder_with_a_run_is_not_overwritten(
     trained: Path, data: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
