@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from service.available_memory import available_bytes
+
+MACHINE = {"proc/meminfo": "MemTotal: 900 kB\nMemAvailable: 100 kB\n"}
+
+
+def root_of(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def test_a_system_that_does_not_tell_gives_none(tmp_path: Path) -> None:
+    assert available_bytes(tmp_path) is None
+
+
+def test_without_a_limit_it_is_the_machines(tmp_path: Path) -> None:
+    group = {"sys/fs/cgroup/memory.max": "max\n", "sys/fs/cgroup/memory.current": "5\n"}
+    assert available_bytes(root_of(tmp_path, {**MACHINE, **group})) == 102_400
+
+
+def test_a_containers_limit_counts_and_cached_files_are_free(tmp_path: Path) -> None:
+    group = {
+        "sys/fs/cgroup/memory.max": "5000\n",
+        "sys/fs/cgroup/memory.current": "4000\n",
+        "sys/fs/cgroup/memory.stat": "anon 1000\nactive_file 700\ninactive_file 800\nshmem 9\n",
+    }
+    assert available_bytes(root_of(tmp_path, {**MACHINE, **group})) == 2500
+
+
+def test_the_tightest_of_nested_groups_counts(tmp_path: Path) -> None:
+    group = {
+        "proc/self/cgroup": "0::/system/server\n",
+        "sys/fs/cgroup/system/memory.max": "600\n",
+        "sys/fs/cgroup/system/memory.current": "500\n",
+        "sys/fs/cgroup/system/server/memory.max": "1000\n",
+        "sys/fs/cgroup/system/server/memory.current": "400\n",
+    }
+    assert available_bytes(root_of(tmp_path, {**MACHINE, **group})) == 100
+
+
+def test_groups_of_the_first_version_are_read_too(tmp_path: Path) -> None:
+    group = {
+        "proc/self/cgroup": "3:cpu:/elsewhere\n2:cpuacct,memory:/server\n",
+        "sys/fs/cgroup/memory/server/memory.limit_in_bytes": "1000\n",
+        "sys/fs/cgroup/memory/server/memory.usage_in_bytes": "900\n",
+        "sys/fs/cgroup/memory/server/memory.stat": "total_inactive_file 300\n",
+    }
+    assert available_bytes(root_of(tmp_path, {**MACHINE, **group})) == 400
