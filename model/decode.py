@@ -18,7 +18,6 @@ from model.image_header import (
     ImageHeader,
     ImageTooLargeError,
     UnsupportedImageError,
-    exif_orientation,
     read_header,
 )
 
@@ -88,8 +87,9 @@ def decode_image(
         with _FILE_CLASSES[header.format](io.BytesIO(data)) as image:
             if sorted(image.size) != sorted((header.width, header.height)):
                 raise ImageError(f"the {header.format} picture gives two different sizes")
+            image.info.pop("xmp", None)  # only EXIF turns a picture, also a TIFF
             image.load()
-            return _upright_rgb(image, header.format)
+            return _upright_rgb(image, header)
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -119,12 +119,11 @@ def _check_size(header: ImageHeader, max_pixels: int | None, max_side: int | Non
         )
 
 
-def _upright_rgb(image: ImageFile, name: str) -> np.ndarray:
+def _upright_rgb(image: ImageFile, header: ImageHeader) -> np.ndarray:
     # Pillow itself turns a TIFF upright, from the tag in its directory.
-    exif = image.info.get("exif") if name != "TIFF" else None
-    orientation = exif_orientation(exif) if isinstance(exif, bytes) else 1
+    orientation = 1 if header.format == "TIFF" else header.orientation
     bits = image.tag_v2.get(_TAG_BITS_PER_SAMPLE) if isinstance(image, TiffImageFile) else None
-    rgb = _rgb(image, name, 12 if bits == (12,) else 16)
+    rgb = _rgb(image, header.format, 12 if bits == (12,) else 16)
     if orientation in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[orientation])
     return np.array(rgb)

@@ -6,11 +6,17 @@ nothing here allocates by a number that a stranger wrote.
 
 from __future__ import annotations
 
+import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-# A real JPEG has below 300 segments before its frame header (255 are one big colour profile).
+from model.exif import EXIF_MARKER, directory, exif_orientation
+
+# A real JPEG has below 300 segments before its data (255 are one big colour profile).
 _MAX_JPEG_SEGMENTS = 4096
+# A PNG of 32 MiB in libpng's pieces of 8 KiB has a quarter of that.
+_MAX_CHUNKS = 16384
 
 _MAGIC = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -40,7 +46,9 @@ _FOREIGN_MAGIC = (
 )
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 
-_TAG_WIDTH, _TAG_HEIGHT, _TAG_ORIENTATION = 256, 257, 274
+_TAG_WIDTH, _TAG_HEIGHT = 256, 257
+_OTHER_THAN_FF = re.compile(rb"[^\xff]")
+_WEBP_HAS_EXIF = 0x08
 
 
 class ImageError(ValueError):
@@ -59,16 +67,23 @@ class ImageTooLargeError(ImageError):
 class ImageHeader:
     """A picture's format (JPEG, PNG, WebP, BMP, TIFF) and its size as stored, in pixels.
 
-    The upright picture is the transposed one where EXIF orientation is 5 to 8.
+    orientation: EXIF's, 1 to 8; 1 where the picture gives none.
     """
 
     format: str
     height: int
     width: int
+    orientation: int = 1
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Height and width once the orientation is applied: 5 to 8 transpose the picture."""
+        size = self.height, self.width
+        return size if self.orientation < 5 else size[::-1]
 
 
 def read_header(data: bytes) -> ImageHeader:
-    """Return format and stored size from the first bytes; no pixel is decoded.
+    """Return format, stored size and orientation; no pixel is decoded.
 
     Raises:
         UnsupportedImageError: another format, which the message names.
@@ -82,20 +97,9 @@ def read_header(data: bytes) -> ImageHeader:
         raise ImageError(f"the {name} picture is truncated inside its header") from None
     if height < 1 or width < 1:
         raise ImageError(f"the {name} header gives a size of {width}×{height}, which has no pixels")
-    return ImageHeader(format=name, height=height, width=width)
-
-
-def exif_orientation(exif: bytes) -> int:
-    """Return the orientation, 1 to 8, that an EXIF block gives; 1 where it is broken or silent.
-
-    Args:
-        exif: a TIFF structure, with or without the leading "Exif" marker of JPEG.
-    """
-    try:
-        value = _directory(exif.removeprefix(b"Exif\0\0")).get(_TAG_ORIENTATION, 1)
-    except (struct.error, ImageError):
-        return 1
-    return value if 1 <= value <= 8 else 1
+    finder = {"JPEG": _jpeg_exif, "PNG": _png_exif, "WebP": _webp_exif, "BMP": _no_exif}
+    exif = data if name == "TIFF" else finder[name](data)
+    return ImageHeader(format=name, height=height, width=width, orientation=exif_orientation(exif))
 
 
 def _format_of(data: bytes) -> str:
@@ -130,19 +134,7 @@ def _foreign_format(data: bytes) -> str | None:
 
 
 def _jpeg(data: bytes) -> tuple[int, int]:
-    position = 2
-    for _ in range(_MAX_JPEG_SEGMENTS):
-        position = data.find(b"\xff", position)  # other bytes between segments are skipped
-        if position < 0:
-            raise IndexError
-        while data[position] == 0xFF:
-            position += 1
-        marker = data[position]
-        position += 1
-        if marker in (0x00, 0x01, 0xD8) or 0xD0 <= marker <= 0xD7:
-            continue  # these have no body
-        if marker in (0xD9, 0xDA):
-            raise ImageError("the JPEG picture has no frame header before its data")
+    for marker, position in _jpeg_segments(data):
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             _, bits, height, width = struct.unpack_from(">HBHH", data, position)
             if bits != 8 or marker not in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA):
@@ -151,8 +143,39 @@ def _jpeg(data: bytes) -> tuple[int, int]:
                     "send baseline or progressive JPEG of 8 bits"
                 )
             return height, width
+    raise ImageError("the JPEG picture has no frame header before its data")
+
+
+def _jpeg_exif(data: bytes) -> bytes:
+    try:
+        for marker, position in _jpeg_segments(data):
+            body = position + 2
+            if marker == 0xE1 and data.startswith(EXIF_MARKER, body):
+                return data[body : position + int.from_bytes(data[position:body])]
+    except (struct.error, IndexError, ImageError):  # cut off; the decoder will say so
+        pass
+    return b""
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the marker of each segment before the data, and where its length stands."""
+    position = 2
+    for _ in range(_MAX_JPEG_SEGMENTS):
+        position = data.find(b"\xff", position)  # other bytes between segments are skipped
+        if position < 0:
+            raise IndexError
+        found = _OTHER_THAN_FF.search(data, position)  # a marker may be padded with more of them
+        if found is None:
+            raise IndexError
+        position = found.end()
+        marker = data[position - 1]
+        if marker in (0x00, 0x01, 0xD8) or 0xD0 <= marker <= 0xD7:
+            continue  # these have no body
+        if marker in (0xD9, 0xDA):
+            return
+        yield marker, position
         position += struct.unpack_from(">H", data, position)[0]
-    raise ImageError(f"the JPEG picture has no frame header in {_MAX_JPEG_SEGMENTS} segments")
+    raise ImageError(f"the JPEG picture has more than {_MAX_JPEG_SEGMENTS} segments")
 
 
 def _png(data: bytes) -> tuple[int, int]:
@@ -160,6 +183,19 @@ def _png(data: bytes) -> tuple[int, int]:
     if kind != b"IHDR":
         raise ImageError("the PNG picture does not begin with its header chunk")
     return height, width
+
+
+def _png_exif(data: bytes) -> bytes:
+    position = 8
+    for _ in range(_MAX_CHUNKS):
+        head = data[position : position + 8]
+        if len(head) < 8 or head[4:] == b"IEND":
+            break
+        length = int.from_bytes(head[:4])
+        if head[4:] == b"eXIf":
+            return data[position + 8 : position + 8 + length]
+        position += 12 + length
+    return b""
 
 
 def _webp(data: bytes) -> tuple[int, int]:
@@ -176,6 +212,25 @@ def _webp(data: bytes) -> tuple[int, int]:
     return height & 0x3FFF, width & 0x3FFF
 
 
+def _webp_exif(data: bytes) -> bytes:
+    if data[12:16] != b"VP8X" or not data[20] & _WEBP_HAS_EXIF:
+        return b""
+    position = 30
+    for _ in range(_MAX_CHUNKS):
+        head = data[position : position + 8]
+        if len(head) < 8:
+            break
+        length = int.from_bytes(head[4:], "little")
+        if head[:4] == b"EXIF":
+            return data[position + 8 : position + 8 + length]
+        position += 8 + length + length % 2
+    return b""
+
+
+def _no_exif(data: bytes) -> bytes:
+    return b""
+
+
 def _bmp(data: bytes) -> tuple[int, int]:
     (header_bytes,) = struct.unpack_from("<I", data, 14)
     if header_bytes == 12:
@@ -188,24 +243,7 @@ def _bmp(data: bytes) -> tuple[int, int]:
 
 
 def _tiff(data: bytes) -> tuple[int, int]:
-    tags = _directory(data)
+    tags = directory(data)
     if _TAG_WIDTH not in tags or _TAG_HEIGHT not in tags:
         raise ImageError("the TIFF picture's first directory gives no size")
     return tags[_TAG_HEIGHT], tags[_TAG_WIDTH]
-
-
-def _directory(data: bytes) -> dict[int, int]:
-    """Return the single whole numbers in a TIFF structure's first directory, by tag."""
-    order = {b"II": "<", b"MM": ">"}.get(data[:2])
-    if order is None:
-        raise ImageError("not a TIFF structure")
-    (start,) = struct.unpack_from(order + "I", data, 4)
-    (num_entries,) = struct.unpack_from(order + "H", data, start)
-    tags: dict[int, int] = {}
-    entries = data[start + 2 : start + 2 + 12 * num_entries]
-    if len(entries) < 12 * num_entries:
-        raise struct.error
-    for tag, kind, count, value in struct.iter_unpack(order + "HHI4s", entries):
-        if count == 1 and kind in (3, 4):  # short, long
-            tags[tag] = struct.unpack_from(order + ("H" if kind == 3 else "I"), value)[0]
-    return tags

@@ -122,6 +122,87 @@ def test_exif_orientation_is_applied(format_name, options, value, upright):
     np.testing.assert_array_equal(decode_image(data), upright)
 
 
+@pytest.mark.parametrize("value", range(1, 9))
+@pytest.mark.parametrize(
+    ("format_name", "options"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("MPO", {}),
+        ("PNG", {}),
+        ("WEBP", {}),
+        ("WEBP", {"lossless": True}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+    ],
+)
+def test_the_header_knows_the_size_of_the_upright_picture(format_name, options, value):
+    data = encode(SMOOTH, format_name, exif=orientation(value), **options)
+    header = read_header(data)
+    assert header.orientation == value
+    assert header.upright_size == ((64, 48) if value >= 5 else (48, 64))
+    assert decode_image(data).shape[:2] == header.upright_size
+
+
+@pytest.mark.parametrize("value", [0, 9, 65535])
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_an_orientation_that_does_not_exist_is_taken_as_1(format_name, value):
+    data = encode(SMOOTH, format_name, exif=orientation(value))
+    assert read_header(data).orientation == 1
+    assert decode_image(data).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
+def test_a_header_without_exif_gives_the_orientation_1(format_name):
+    assert read_header(encode(SMOOTH, format_name)).orientation == 1
+
+
+def test_exif_after_the_pixels_of_a_png_counts():
+    data = encode(SMOOTH, "PNG")
+    exif = png_chunk(b"eXIf", orientation(6).tobytes().removeprefix(b"Exif\0\0"))
+    late = data[:-12] + exif + data[-12:]
+    assert read_header(late).orientation == 6
+    assert decode_image(late).shape == (64, 48, 3)
+
+
+def test_exif_after_the_frame_header_of_a_jpeg_counts():
+    turned = encode(SMOOTH, "JPEG", exif=orientation(6))
+    start = turned.index(b"\xff\xe1")
+    end = start + 2 + int.from_bytes(turned[start + 2 : start + 4])
+    plain, exif = turned[:start] + turned[end:], turned[start:end]
+    scan = plain.index(b"\xff\xda")
+    late = plain[:scan] + exif + plain[scan:]
+    assert read_header(late).orientation == 6
+    assert decode_image(late).shape == (64, 48, 3)
+
+
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_only_exif_turns_a_picture(format_name):
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="6"></x:xmpmeta>'
+    if format_name == "TIFF":
+        data = encode(SMOOTH, "TIFF", tiffinfo={700: xmp})
+    elif format_name == "PNG":
+        plain = encode(SMOOTH, "PNG")
+        text = b"XML:com.adobe.xmp\0\0\0\0\0" + xmp
+        data = plain[:33] + png_chunk(b"iTXt", text) + plain[33:]
+    else:
+        data = encode(SMOOTH, format_name, xmp=xmp)
+    assert xmp in data
+    assert read_header(data).upright_size == decode_image(data).shape[:2] == (48, 64)
+
+
+def test_the_orientation_of_a_picture_that_is_cut_off_is_1():
+    data = encode(SMOOTH, "WEBP", exif=orientation(6))
+    assert read_header(data).orientation == 6
+    assert read_header(data[: data.index(b"EXIF")]).orientation == 1
+
+
+def test_a_header_is_read_past_much_padding():
+    data = encode(SMOOTH, "JPEG", exif=orientation(6))
+    padded = data[:2] + b"\xff" * 1_000_000 + data[2:]
+    assert read_header(padded).orientation == 6
+
+
 def test_exif_orientation_of_a_jpeg_is_applied():
     turned = decode_image(encode(SMOOTH, "JPEG", exif=orientation(8)))
     np.testing.assert_array_equal(turned, np.rot90(decode_image(encode(SMOOTH, "JPEG"))))
