@@ -17,10 +17,15 @@ Task = Literal["segment", "panoptic"]
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One image of a request: its encoded bytes, and what the caller calls it."""
+    """One image of a request: its encoded bytes, and what the caller calls it.
+
+    height, width: of the upright picture, as its header gives them; 0 before it is judged.
+    """
 
     data: bytes
     id: str | None = None
+    height: int = 0
+    width: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +37,8 @@ class Job:
     category_ids: the data set's own; None keeps all.
     masks: "rle", "polygon", "png" or "none", as the task allows.
     picture_type: media type of the drawing to answer with; None answers JSON.
+    deadline: when nobody waits any more, in seconds of `time.monotonic`.
+    request_id: what the logs call the request.
     """
 
     task: Task
@@ -42,6 +49,8 @@ class Job:
     category_ids: frozenset[int] | None
     masks: str
     picture_type: str | None
+    deadline: float
+    request_id: str
 
     @property
     def num_bytes(self) -> int:

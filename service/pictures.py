@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from model.image_header import (
     ImageError,
@@ -35,8 +36,8 @@ def image_refusals() -> Iterator[None]:
         raise NotAnImageError(str(error)) from None
 
 
-def judge_pictures(pictures: Sequence[Picture], settings: Settings) -> None:
-    """Refuse the request if there are no or too many images, or one is no image or too large.
+def judge_pictures(pictures: Sequence[Picture], settings: Settings) -> tuple[Picture, ...]:
+    """Return the images with their sizes, if they are neither too many nor one too large.
 
     Raises:
         ServiceError: names the first bad image by index and id.
@@ -47,14 +48,17 @@ def judge_pictures(pictures: Sequence[Picture], settings: Settings) -> None:
         raise TooLargeError(
             f"the request holds {len(pictures)} images; send at most {settings.max_images}"
         )
+    judged = []
     for index, picture in enumerate(pictures):
         try:
-            _judge(picture.data, settings)
+            height, width = _upright_size(picture.data, settings)
         except ServiceError as error:
             raise error.about_image(index, picture.id) from None
+        judged.append(replace(picture, height=height, width=width))
+    return tuple(judged)
 
 
-def _judge(data: bytes, settings: Settings) -> None:
+def _upright_size(data: bytes, settings: Settings) -> tuple[int, int]:
     if not data:
         raise NotAnImageError("it is empty; send the encoded bytes of an image")
     with image_refusals():
@@ -68,3 +72,4 @@ def _judge(data: bytes, settings: Settings) -> None:
         raise TooLargeError(
             f"it is {width}×{height}, {height * width} pixels; send at most {settings.max_pixels}"
         )
+    return header.upright_size

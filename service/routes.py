@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -49,9 +51,10 @@ class SegmentationRoutes:
         allowed_s = time_allowed_s(
             request.headers.get("x-request-timeout"), self._settings.deadline_s
         )
+        deadline = time.monotonic() + allowed_s
         try:
             async with asyncio.timeout(allowed_s) as limit:
-                job, model = await self._receive_job(task, request)
+                job, model = await self._receive_job(task, request, deadline)
                 result = await while_connected(request.receive, self._engine.submit(job))
         except TimeoutError:
             if not limit.expired():
@@ -65,7 +68,9 @@ class SegmentationRoutes:
             return Response(result.bodies[0], media_type=job.picture_type)
         return Response(join_answers(model, result.bodies), media_type=JSON)
 
-    async def _receive_job(self, task: Task, request: Request) -> tuple[Job, ModelInfo]:
+    async def _receive_job(
+        self, task: Task, request: Request, deadline: float
+    ) -> tuple[Job, ModelInfo]:
         """Judge everything that can be judged without decoding, the cheapest first."""
         require_models(self._engine)
         query = request.query_params.multi_items()
@@ -80,7 +85,26 @@ class SegmentationRoutes:
             # Up to 32 MiB of base64 or form data: too much for the event loop.
             body, options = await asyncio.to_thread(self._parse, task, query, read, data)
         model = self._choose_model(task, options.model)
-        return self._make_job(task, model, body, options, request.headers.get("accept")), model
+        drawn_as = picture_type(options.render, request.headers.get("accept"))
+        if drawn_as is not None and len(body.pictures) > 1:
+            raise OptionError(
+                f"render is 'overlay' for {len(body.pictures)} images; send one image, or ask "
+                "for render=json"
+            )
+        threshold = options.score_threshold
+        job = Job(
+            task=task,
+            model=model.name,
+            pictures=body.pictures,
+            score_threshold=self._settings.score_threshold if threshold is None else threshold,
+            max_instances=options.max_instances,
+            category_ids=_category_ids(model, options.classes),
+            masks=options.masks,
+            picture_type=drawn_as,
+            deadline=deadline,
+            request_id=context.request_id,
+        )
+        return job, model
 
     def _parse(
         self,
@@ -91,36 +115,7 @@ class SegmentationRoutes:
     ) -> tuple[Body, SegmentOptions | PanopticOptions]:
         body = read(data)
         options = read_options(task, query, body.options)
-        judge_pictures(body.pictures, self._settings)
-        return body, options
-
-    def _make_job(
-        self,
-        task: Task,
-        model: ModelInfo,
-        body: Body,
-        options: SegmentOptions | PanopticOptions,
-        accept: str | None,
-    ) -> Job:
-        drawn_as = picture_type(options.render, accept)
-        if drawn_as is not None and len(body.pictures) > 1:
-            raise OptionError(
-                f"render is 'overlay' for {len(body.pictures)} images; send one image, or ask "
-                "for render=json"
-            )
-        threshold = options.score_threshold
-        if threshold is None:
-            threshold = self._settings.score_threshold
-        return Job(
-            task=task,
-            model=model.name,
-            pictures=body.pictures,
-            score_threshold=threshold,
-            max_instances=options.max_instances,
-            category_ids=_category_ids(model, options.classes),
-            masks=options.masks,
-            picture_type=drawn_as,
-        )
+        return replace(body, pictures=judge_pictures(body.pictures, self._settings)), options
 
     def _choose_model(self, task: Task, name: str | None) -> ModelInfo:
         loaded = self._engine.models

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import time
 
 import httpx
 import pytest
+from PIL import Image
 from service_fakes import (
     INSTANCE_MODEL,
     JPEG_BODY,
@@ -43,6 +46,31 @@ def test_segment_without_options_gets_the_contract_defaults() -> None:
     assert job.category_ids is None
     assert job.masks == "rle"
     assert job.picture_type is None
+
+
+def test_job_brings_the_size_of_the_upright_picture() -> None:
+    engine = FakeEngine()
+    exif = Image.Exif()
+    exif[274] = 6  # the top is at the right
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 6)).save(buffer, "JPEG", exif=exif)
+    for data in (picture(8, 6), buffer.getvalue()):
+        call(app_of(engine), "POST", "/segment", content=data, headers=JPEG_BODY)
+
+    plain, turned = (job.pictures[0] for job in engine.jobs)
+    assert (plain.width, plain.height) == (8, 6)
+    assert (turned.width, turned.height) == (6, 8)
+
+
+def test_job_brings_its_deadline_and_the_request_id() -> None:
+    engine = FakeEngine()
+    before = time.monotonic()
+    post_picture(engine, headers={"X-Request-Timeout": "7", "X-Request-ID": "mine"})
+    after = time.monotonic()
+
+    [job] = engine.jobs
+    assert before + 7 <= job.deadline <= after + 7
+    assert job.request_id == "mine"
 
 
 @pytest.mark.parametrize("url", ["/segment", "/panoptic"])

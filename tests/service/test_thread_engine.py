@@ -50,6 +50,8 @@ def job_of(*pictures: bytes) -> Job:
         category_ids=None,
         masks="rle",
         picture_type=None,
+        deadline=1e9,
+        request_id="r",
     )
 
 

@@ -99,6 +99,8 @@ def run(data: bytes, **changes: Any) -> tuple[bytes, FakePredictor]:
         "category_ids": frozenset({6}),
         "masks": "rle",
         "picture_type": None,
+        "deadline": 1e9,
+        "request_id": "r",
         **changes,
     }
     job = Job(**members)
