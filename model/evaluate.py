@@ -1,4 +1,4 @@
-"""Measure a model from the command line: `python -m model.evaluate --weights W … [options]`.
+"""Measure a model from the command line: `python -m model.evaluate --images FOLDER … [options]`.
 
 Exit code 0: all done; 1: some pictures could not be read, the numbers are of the others; 2: bad
 arguments, weights or data; 130: interrupted.

@@ -5,24 +5,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
-
-class _Parser(argparse.ArgumentParser):
-    """A parser that says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (--help tells more)\n")
+from model.command_line import OneLineParser, add_model_options, positive
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the arguments; None reads those of the process. Bad ones exit with code 2."""
-    parser = _Parser(
+    parser = OneLineParser(
         prog="python -m model.evaluate",
         description="Measure a model: box and mask AP, panoptic quality, as COCO defines them.",
     )
     _add_data(parser)
-    _add_model(parser)
+    add_model_options(parser)
     _add_answer(parser)
     args = parser.parse_args(argv)
     if (args.panoptic is None) != (args.panoptic_folder is None):
@@ -42,24 +36,11 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     add("--panoptic-folder", type=Path, metavar="FOLDER", help="their maps, PNG")
     task_help = "default: all that the files and the model allow"
     add("--task", choices=("instance", "panoptic", "both"), help=task_help)
-    add("--limit", type=_positive, metavar="N", help="the first N pictures only")
+    add("--limit", type=positive, metavar="N", help="the first N pictures only")
     common_help = "leave out categories that only the model or only the data has"
     add("--common-classes", action="store_true", help=common_help)
     skip_help = "pictures that cannot be read are named but no failure"
     add("--skip-missing", action="store_true", help=skip_help)
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("model").add_argument
-    weights_help = "a released name, file, URL or hub file"
-    add("--weights", metavar="W", required=True, help=weights_help)
-    add("--config", metavar="C", help="configuration name or YAML file, for foreign weights")
-    override_help = "change the configuration; may be repeated"
-    pair = ("KEY", "VALUE")
-    add("--override", nargs=2, action="append", default=[], metavar=pair, help=override_help)
-    add("--categories", type=Path, metavar="JSON", help="COCO-style file with the categories")
-    add("--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:1")
-    add("--batch-size", type=_positive, metavar="N", help="pictures at a time (8 on CUDA, else 1)")
 
 
 def _add_answer(parser: argparse.ArgumentParser) -> None:
@@ -67,9 +48,3 @@ def _add_answer(parser: argparse.ArgumentParser) -> None:
     add("--output", type=Path, metavar="JSON", help="where the whole report goes")
     add("--results", type=Path, metavar="JSON", help="where the detections go, COCO's results")
     add("--classes-table", action="store_true", help="print a line for each class too")
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return int(text)

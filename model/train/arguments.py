@@ -6,7 +6,8 @@ import argparse
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+
+from model.command_line import OneLineParser
 
 # What changes the network or the recipe; those that are given are recorded with the checkpoint.
 RECORDED = (
@@ -37,16 +38,9 @@ RECORDED = (
 )
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (--help tells more)\n")
-
-
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the arguments; None reads those of the process. Bad ones exit with code 2."""
-    parser = _Parser(
+    parser = OneLineParser(
         prog="python -m model.train",
         description="Train a BlendMask network, or evaluate one (--eval-only).",
         epilog="python -m model.train check-data --data D finds what would hurt in a data set. "
@@ -147,7 +141,7 @@ def _add_pictures(parser: argparse.ArgumentParser) -> None:
     add("--copy-paste", type=_number(float, 0, 1), metavar="P", help=paste_help)
 
 
-def _check(parser: _Parser, args: argparse.Namespace) -> None:
+def _check(parser: OneLineParser, args: argparse.Namespace) -> None:
     if args.eval_only:
         if not args.weights:
             parser.error("--eval-only needs --weights")

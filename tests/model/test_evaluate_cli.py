@@ -124,7 +124,7 @@ def test_an_output_in_no_folder_is_refused_before_any_work(places, predictor, tm
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--images", "x"], "--weights"),
+        (["--annotations", "a"], "--images"),
         (["--weights", "w", "--images", "x"], "--annotations or --panoptic is required"),
         (["--weights", "w", "--images", "x", "--panoptic", "p"], "go together"),
         (["--weights", "w", "--images", "x", "--annotations", "a", "--limit", "0"], "1 or more"),
