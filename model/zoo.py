@@ -1,4 +1,4 @@
-"""Released models by name, and every other way to say where weights are."""
+"""Bundled and released models by name, and every other way to say where weights are."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from model.adelaidet_yaml import read_config, with_overrides
+from model.bundled import BUNDLED, bundled_weights
 from model.categories import Categories
 from model.checkpoint import Checkpoint, load
 from model.config import ModelConfig
@@ -21,7 +22,7 @@ from model.presets import PRESETS, preset
 from model.tensor_file import sha256_of
 from model.zoo_error import ZooError
 
-__all__ = ["DEFAULT_MODEL", "RELEASED", "ZooError", "open_model"]
+__all__ = ["BUNDLED", "DEFAULT_MODEL", "RELEASED", "ZooError", "open_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +55,8 @@ def open_model(
     """Return a checkpoint, fetched first if need be.
 
     Args:
-        weights: a released name (`R_50_3x`), a local path, a hub file (`owner/repo:file`), or
-            an address (`https://…#sha256=<hex>`).
+        weights: a bundled name (`small`), a released one (`R_50_3x`), a local path, a hub file
+            (`owner/repo:file`), or an address (`https://…#sha256=<hex>`).
         config: a released configuration's name or an AdelaiDet YAML file; None takes the
             released name's, our file's own, or the one that the tensors fit.
         overrides: AdelaiDet's options, KEY VALUE KEY VALUE ….
@@ -88,6 +89,8 @@ def _configuration(config: str, overrides: Sequence[str]) -> ModelConfig:
 
 def _local_path(weights: str) -> tuple[Path, dict[str, str] | None]:
     """Return where the weights lie, and where they came from if they were fetched."""
+    if weights in BUNDLED:
+        return bundled_weights(weights), None
     if weights in PRESETS:
         if weights not in RELEASED:
             raise ZooError(
@@ -102,10 +105,11 @@ def _local_path(weights: str) -> tuple[Path, dict[str, str] | None]:
     if hub_file and not path.exists():
         return _from_hub(hub_file["repository"], hub_file["file"])
     if not path.exists():
-        near = difflib.get_close_matches(weights, RELEASED, n=3, cutoff=0.4)
+        names = [*BUNDLED, *RELEASED]
+        near = difflib.get_close_matches(weights, names, n=3, cutoff=0.4)
         raise ZooError(
-            f"there is no file {weights}, and no released model is called so; "
-            f"released: {', '.join(near or RELEASED)}"
+            f"there is no file {weights}, and no bundled or released model is called so; "
+            f"{'the nearest' if near else 'there are'}: {', '.join(near or names)}"
         )
     return path, None
 

@@ -11,11 +11,11 @@ import pytest
 import tiny
 from weights_server import WeightsServer, weights_server
 
-from model import checkpoint, download, hub, zoo
+from model import bundled, checkpoint, download, hub, zoo
 from model.blendmask import BlendMask
 from model.checkpoint import Checkpoint
 from model.presets import PRESETS
-from model.zoo import RELEASED, ZooError, open_model
+from model.zoo import BUNDLED, RELEASED, ZooError, open_model
 
 HUB_FILE = "somebody/models:tiny.safetensors"
 
@@ -103,8 +103,32 @@ def test_configuration_without_published_weights_says_so() -> None:
         open_model("Panoptic/R_50_3x")
 
 
+def test_bundled_model_is_opened_by_name_with_no_network(
+    tmp_path: Path, weights: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "small.safetensors").write_bytes(weights)
+    monkeypatch.setattr(bundled.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(socket, "socket", lambda *_: pytest.fail("asked the network"))
+    opened = open_model("small")
+    assert opened.sha256 == digest(weights)
+    assert opened.provenance == {"source": "a test"}
+
+
+def test_installation_without_the_bundled_weights_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundled.resources, "files", lambda package: tmp_path)
+    with pytest.raises(ZooError, match="the bundled weights small are not in this installation"):
+        open_model("small")
+
+
+def test_bundled_names_are_none_of_the_released_ones() -> None:
+    assert not set(BUNDLED) & set(PRESETS)
+
+
 def test_unknown_name_lists_near_ones() -> None:
-    with pytest.raises(ZooError, match=r"no file R50_3x, .* released: R_50_3x"):
+    with pytest.raises(ZooError, match=r"no file R50_3x, .* the nearest: R_50_3x"):
         open_model("R50_3x")
 
 
