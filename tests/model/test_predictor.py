@@ -188,3 +188,38 @@ def test_categories_must_fit_the_network(predictor: Predictor) -> None:
     wrong = replace(tiny.CATEGORIES, things=tiny.CATEGORIES.things[:2])
     with pytest.raises(ValueError, match="2 things"):
         Predictor(predictor.model, predictor.config, wrong)
+
+
+def test_halves_of_segment_give_what_it_gives(predictor: Predictor) -> None:
+    pictures = [noise(50, 80), noise(50, 80, seed=1)]
+    options = [ALL, PredictOptions(max_instances=2, masks=False)]
+    found = predictor.segment_batch(predictor.prepare(pictures), options)
+    for ours, expected in zip(found, predictor.segment(pictures, options), strict=True):
+        np.testing.assert_array_equal(ours.boxes_xyxy, expected.boxes_xyxy)
+        np.testing.assert_array_equal(ours.scores, expected.scores)
+        assert ours.masks == expected.masks
+
+
+def test_halves_of_panoptic_give_what_it_gives(panoptic_predictor: Predictor) -> None:
+    pictures = [noise(50, 80), noise(50, 80, seed=1)]
+    found = panoptic_predictor.panoptic_batch(panoptic_predictor.prepare(pictures))
+    for ours, expected in zip(found, panoptic_predictor.panoptic(pictures), strict=True):
+        np.testing.assert_array_equal(ours.segment_ids, expected.segment_ids)
+        assert ours.segments == expected.segments
+
+
+def test_batch_is_timed_without_its_preparation(predictor: Predictor) -> None:
+    stages = StageTimes()
+    predictor.segment_batch(predictor.prepare([noise(50, 80)]), stages=stages)
+    assert set(stages.seconds) == {"forward", "postprocess"}
+
+
+def test_pictures_of_two_canvases_are_no_batch(predictor: Predictor) -> None:
+    with pytest.raises(ValueError, match="one canvas"):
+        predictor.prepare([noise(50, 80), noise(80, 50)])
+
+
+def test_batch_of_an_instance_model_has_no_partitions(predictor: Predictor) -> None:
+    batch = predictor.prepare([noise(50, 80)])
+    with pytest.raises(ValueError, match="tiny has no semantic head"):
+        predictor.panoptic_batch(batch)

@@ -1,0 +1,46 @@
+"""What a caller of `Predictor` wants of a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictOptions:
+    """What to keep of what the configuration yields for one picture.
+
+    score_threshold: instances with a score at or above it.
+    max_instances: the best so many of the wanted ones. None: all.
+    category_ids: the data set's own ids of the wanted categories. None: all.
+    masks: whether to compute run lengths.
+
+    A partition is always that of the whole picture: the threshold decides which things enter
+    it (above the configuration's own for that); what the number and the categories drop from
+    it is void.
+    """
+
+    score_threshold: float = 0.0
+    max_instances: int | None = None
+    category_ids: frozenset[int] | None = None
+    masks: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.score_threshold <= 1:
+            raise ValueError(f"score_threshold is {self.score_threshold}; it must be 0 to 1")
+        if self.max_instances is not None and self.max_instances < 1:
+            raise ValueError(f"max_instances is {self.max_instances}; it must be 1 or more")
+
+
+EVERYTHING = PredictOptions()
+
+
+def one_each(
+    options: PredictOptions | Sequence[PredictOptions], number: int
+) -> Sequence[PredictOptions]:
+    """Return so many options, one for each picture. ValueError if there are more or fewer."""
+    if isinstance(options, PredictOptions):
+        return [options] * number
+    if len(options) != number:
+        raise ValueError(f"there are {number} pictures but {len(options)} options")
+    return options
