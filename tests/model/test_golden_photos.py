@@ -144,7 +144,7 @@ def test_masks_have_the_references_bytes_and_pycocotools(
         pasted.extend(pictures)
         return paste_batch(pictures)
 
-    monkeypatch.setattr("model.predictor.paste_batch", keep)
+    monkeypatch.setattr("model.readout.paste_batch", keep)
     (result,) = goldens.predictor(name, golden_folder).segment([goldens.image(photo)])
     ((probabilities, boxes, height, width),) = pasted
     crops = ops.paste(probabilities, boxes, height, width, 0.5)
