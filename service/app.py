@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,7 +17,10 @@ from starlette.staticfiles import StaticFiles
 from service import openapi
 from service.answers import to_json
 from service.engine import Engine
+from service.http_server import CloseUnread
 from service.info_routes import InfoRoutes
+from service.keys import Doorkeeper, Keyring, open_keyring
+from service.loop_lag import sample_lag
 from service.metrics import Metrics
 from service.middleware import Envelope
 from service.negotiation import JSON
@@ -23,33 +28,57 @@ from service.problems import install_problem_handlers
 from service.routes import SegmentationRoutes
 from service.settings import Settings
 
+if TYPE_CHECKING:
+    from service.tracing_spans import Tracing
+
 TITLE = "BlendMask server"
 DISTRIBUTION = "blendmask-server"
 ASSETS = "docs-assets"
 
 
-def create_app(settings: Settings, engine: Engine) -> FastAPI:
-    """Return the application; its lifespan starts and stops the engine."""
+def create_app(
+    settings: Settings,
+    engine: Engine,
+    metrics: Metrics | None = None,
+    tracing: Tracing | None = None,
+    keyring: Keyring | None = None,
+) -> FastAPI:
+    """Return the application; its lifespan starts and stops the engine.
+
+    Args:
+        metrics: where the engine counts, too; None: new ones.
+        tracing: what makes spans; None: nobody wants any.
+        keyring: the API keys; None: those that the settings name.
+    Raises:
+        ValueError, OSError: the file of keys cannot be read.
+    """
+    metrics = metrics or Metrics()
+    metrics.watch_readiness(lambda: engine.unready_reason)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        sampling = asyncio.create_task(sample_lag(metrics.loop_lag))
         engine.start()
         yield
         engine.stop()
+        sampling.cancel()
 
+    keyring = keyring or open_keyring(settings)
+    doorkeeper = Doorkeeper(keyring, guards_metrics=settings.keys_guard_metrics)
     # Without redirect_slashes: behind a proxy the redirect would name the wrong host.
     app = FastAPI(
         lifespan=lifespan,
         openapi_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(doorkeeper)],
     )
-    metrics = Metrics()
     SegmentationRoutes(settings, engine).add_to(app)
     InfoRoutes(settings, engine, metrics).add_to(app)
     document = openapi.document(TITLE, _version(), settings)
     _add_docs(app, to_json(document))
     install_problem_handlers(app, ("/docs", "/openapi.json", *document["paths"]))
-    app.add_middleware(Envelope, metrics=metrics)
+    app.add_middleware(CloseUnread)
+    app.add_middleware(Envelope, metrics=metrics, tracing=tracing)
     return app
 
 

@@ -63,7 +63,7 @@ class Metrics:
         )
         self._in_flight = Gauge(
             "blendmask_requests_in_flight",
-            "Requests whose answer is not finished.",
+            "Requests whose answer is not finished, probes apart.",
             registry=self._registry,
         )
         self._loop_lag = self._histogram(
