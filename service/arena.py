@@ -58,6 +58,10 @@ class Arena:
         self._map[offset : offset + len(data)] = data
         return offset
 
+    def read(self, offset: int, length: int) -> bytes:
+        """Return a copy of what was put there."""
+        return self._map[offset : offset + length]
+
     def free(self, offset: int) -> None:
         """Take back what `put` handed out. ValueError if nothing is taken there."""
         length = self._taken.pop(offset, None)

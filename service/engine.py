@@ -1,13 +1,13 @@
 """What the routes know of the machinery behind them: a job goes in, encoded answers come out.
 
-Nothing here imports the network or its libraries. `thread_engine.py` is the first engine.
+Nothing here imports the network or its libraries. `pool_engine.py` is the engine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from model.categories import Categories
 from model.config import ModelConfig
@@ -15,9 +15,11 @@ from model.config import ModelConfig
 Task = Literal["segment", "panoptic"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Picture:
     """One image of a request: its encoded bytes, and what the caller calls it.
+
+    data: empty once the engine has taken them over.
 
     height, width: of the upright picture, as its header gives them; 0 before it is judged.
     """
@@ -26,6 +28,10 @@ class Picture:
     id: str | None = None
     height: int = 0
     width: int = 0
+
+    def drop_data(self) -> None:
+        """Let the bytes go: they are kept elsewhere."""
+        self.data = b""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +74,14 @@ class PictureAnswer:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A job's answers, one for each picture, in order; and the seconds by stage, "queue" too."""
+    """A job's answers, one for each picture, in order; and the seconds by stage, "queue" too.
+
+    model: whose answers they are.
+    """
 
     bodies: tuple[bytes, ...]
     seconds: dict[str, float]
+    model: ModelInfo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +102,29 @@ class ModelInfo:
     def tasks(self) -> tuple[Task, ...]:
         """What it can do."""
         return ("segment", "panoptic") if self.config.is_panoptic else ("segment",)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads."""
+        return {
+            "name": self.name,
+            "sha256": self.sha256,
+            "device": self.device,
+            "precision": self.precision,
+            "config": self.config.to_dict(),
+            "categories": self.categories.to_dict(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ModelInfo:
+        """Return the model that `to_json` described."""
+        return cls(
+            name=data["name"],
+            sha256=data["sha256"],
+            device=data["device"],
+            precision=data["precision"],
+            config=ModelConfig.from_dict(data["config"]),
+            categories=Categories.from_dict(data["categories"]),
+        )
 
 
 class LoadError(Exception):
@@ -131,6 +164,18 @@ class Engine(Protocol):
         """Say from now on that no new traffic should come, but go on taking what comes."""
         ...
 
+    async def reload(self) -> None:
+        """Load the weights anew, and return once they serve; what runs is finished as it began.
+
+        Raises:
+            LoadError: they cannot be had; those before go on serving.
+        """
+        ...
+
     def stop(self) -> None:
         """Refuse everything that has not started, and wind up."""
+        ...
+
+    async def wait_stopped(self) -> None:
+        """Return once nothing of it is left."""
         ...

@@ -3,6 +3,7 @@
     ServiceError
     ├── MalformedError          400  the body is not what it says it is (JSON, multipart, base64)
     ├── NotAnImageError         400  no image, or a truncated one
+    ├── KeyRequiredError        401  no API key, or one that is not known
     ├── FeatureOffError         403  the operator has it switched off
     ├── NoSuchRouteError        404
     ├── NoSuchModelError        404
@@ -10,6 +11,7 @@
     ├── TooLargeError           413  more bytes, pixels or images than the limits
     ├── UnsupportedMediaError   415  a media type or an image format that is not read
     ├── OptionError             422  an option that is unknown, out of range or contradictory
+    ├── PoisonError             422  an image under which workers died
     ├── QueueFullError          429
     ├── ClientGoneError         499  nobody is left to read this; metrics only
     ├── UnavailableError        503  loading, draining, or stopped under this request
@@ -75,6 +77,12 @@ class NotAnImageError(ServiceError):
     status, kind, title = 400, "not-an-image", "Not a readable image"
 
 
+class KeyRequiredError(ServiceError):
+    """The operator asks for an API key; none came, or one that is not known."""
+
+    status, kind, title = 401, "key-required", "API key required"
+
+
 class FeatureOffError(ServiceError):
     """The operator has that feature switched off."""
 
@@ -117,6 +125,12 @@ class OptionError(ServiceError):
     status, kind, title = 422, "bad-option", "Unusable option"
 
 
+class PoisonError(ServiceError):
+    """An image under which workers died, more than once."""
+
+    status, kind, title = 422, "poisonous-image", "Image refused"
+
+
 class QueueFullError(ServiceError):
     """Too many images are waiting already."""
 
@@ -150,6 +164,7 @@ class InternalError(ServiceError):
 KINDS: tuple[type[ServiceError], ...] = (
     MalformedError,
     NotAnImageError,
+    KeyRequiredError,
     FeatureOffError,
     NoSuchRouteError,
     NoSuchModelError,
@@ -157,11 +172,17 @@ KINDS: tuple[type[ServiceError], ...] = (
     TooLargeError,
     UnsupportedMediaError,
     OptionError,
+    PoisonError,
     QueueFullError,
     InternalError,
     UnavailableError,
     DeadlineError,
 )
+
+
+def by_kind(kind: str) -> type[ServiceError]:
+    """Return the class of a refusal; InternalError for a kind that there is not."""
+    return next((error for error in KINDS if error.kind == kind), InternalError)
 
 
 def problem(error: ServiceError, request_id: str) -> bytes:
@@ -180,4 +201,7 @@ def problem(error: ServiceError, request_id: str) -> bytes:
 
 def headers(error: ServiceError) -> dict[str, str]:
     """Return the header fields that go with an error."""
-    return {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    fields = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    if isinstance(error, KeyRequiredError):
+        fields["WWW-Authenticate"] = "Bearer"
+    return fields

@@ -1,0 +1,56 @@
+"""Pictures under which workers died: after enough deaths a picture is refused by its digest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+
+# A crash is the worker's own doing, so two are enough. SIGKILL may be an operator's or another
+# program's, and a popular picture is always under way: one more is wanted of it.
+_ENOUGH = 1.0
+CRASH, KILL = 0.5, 0.34
+_REMEMBERED_S = 3600.0
+_MOST_REMEMBERED = 1000
+
+
+class PoisonList:
+    """Guilt by digest. What is answered in the meantime is innocent and forgotten."""
+
+    def __init__(self) -> None:
+        self._guilt: OrderedDict[bytes, tuple[float, float]] = OrderedDict()  # guilt, until when
+
+    def __len__(self) -> int:
+        return len(self._guilt)
+
+    def suspect(self, digest: bytes, guilt: float, now: float) -> bool:
+        """Note that a worker died under a picture; return whether it is refused from now on."""
+        guilt += self._of(digest, now)
+        self._guilt[digest] = guilt, now + _REMEMBERED_S
+        self._guilt.move_to_end(digest)
+        while len(self._guilt) > _MOST_REMEMBERED:
+            self._guilt.popitem(last=False)
+        return guilt >= _ENOUGH
+
+    def is_suspect(self, digest: bytes, now: float) -> bool:
+        """Whether a worker died under it, so that it must not have company."""
+        return self._of(digest, now) > 0
+
+    def is_refused(self, digest: bytes, now: float) -> bool:
+        """Whether it killed too often."""
+        return self._of(digest, now) >= _ENOUGH
+
+    def acquit(self, digest: bytes) -> None:
+        """Forget a picture that was answered."""
+        self._guilt.pop(digest, None)
+
+    def _of(self, digest: bytes, now: float) -> float:
+        guilt, until = self._guilt.get(digest, (0.0, 0.0))
+        if guilt and now >= until:
+            del self._guilt[digest]
+            return 0.0
+        return guilt
+
+
+def digest_of(data: bytes | memoryview) -> bytes:
+    """Return what a picture is known by."""
+    return hashlib.blake2b(data, digest_size=16).digest()
