@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import json
@@ -75,26 +76,38 @@ def choose_reader(
     )
 
 
-async def receive_body(request: Request, max_bytes: int) -> bytes:
+async def receive_body(request: Request, max_bytes: int, timeout_s: float) -> bytes:
     """Return the whole body, never holding more than `max_bytes`.
 
     Raises:
         TooLargeError: judged from Content-Length before anything is read, else while reading.
+        MalformedError: it does not end in that time.
         ClientGoneError: the client left before the end.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes:
         raise TooLargeError(f"the body has {declared} bytes; send at most {max_bytes}")
-    chunks: list[bytes] = []
-    num_bytes = 0
     try:
-        async for chunk in request.stream():
-            num_bytes += len(chunk)
-            if num_bytes > max_bytes:
-                raise TooLargeError(f"the body has more than {max_bytes} bytes; send fewer")
-            chunks.append(chunk)
+        async with asyncio.timeout(timeout_s) as limit:
+            return await _collect(request, max_bytes)
     except ClientDisconnect:
         raise ClientGoneError("the client left while sending the body") from None
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise MalformedError(
+            f"the body did not arrive within {timeout_s:g} s; send fewer bytes, or faster"
+        ) from None
+
+
+async def _collect(request: Request, max_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    num_bytes = 0
+    async for chunk in request.stream():
+        num_bytes += len(chunk)
+        if num_bytes > max_bytes:
+            raise TooLargeError(f"the body has more than {max_bytes} bytes; send fewer")
+        chunks.append(chunk)
     return b"".join(chunks)
 
 

@@ -75,6 +75,7 @@ ANSWERS: dict[Task, dict[str, Any]] = {
 
 _DETAILS = {
     400: "image 1 ('b.jpg'): the JPEG picture is truncated inside its header",
+    401: "an API key is required; send it as Authorization: Bearer <key> or X-API-Key: <key>",
     403: "image 0: images by URL are switched off on this server; send the bytes instead",
     404: "there is no route '/segmnt'; the nearest one is /segment",
     405: "GET is not for '/segment'; use POST",

@@ -80,7 +80,9 @@ class SegmentationRoutes:
         )
         context = context_of(request)
         with context.measure("read"):
-            data = await receive_body(request, self._settings.max_body_bytes)
+            data = await receive_body(
+                request, self._settings.max_body_bytes, self._settings.body_timeout_s
+            )
         with context.measure("parse"):
             # Up to 32 MiB of base64 or form data: too much for the event loop.
             body, options = await asyncio.to_thread(self._parse, task, query, read, data)

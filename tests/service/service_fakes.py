@@ -57,6 +57,9 @@ class FakeEngine:
         self.jobs: list[Job] = []
         self.cancelled = 0
         self.hold: asyncio.Event | None = None  # when set, answers wait for it
+        self.delay_s = 0.0  # as long an answer takes
+        self.body: bytes | None = None  # when set, the answer for every picture
+        self.num_reloads = 0
         self._outcome = outcome
 
     def start(self) -> None:
@@ -75,8 +78,10 @@ class FakeEngine:
             except asyncio.CancelledError:
                 self.cancelled += 1
                 raise
-        bodies = tuple(b'{"n":%d}' % number for number in range(len(job.pictures)))
-        return Result(bodies=bodies, seconds={"queue": 0.001, "forward": 0.25})
+        await asyncio.sleep(self.delay_s)
+        bodies = tuple(self.body or b'{"n":%d}' % number for number in range(len(job.pictures)))
+        [model] = (one for one in self.models if one.name == job.model)
+        return Result(bodies=bodies, seconds={"queue": 0.001, "forward": 0.25}, model=model)
 
     def drain(self) -> None:
         self.unready_reason = "draining"
