@@ -7,7 +7,7 @@ WEIGHTS ?=
 PORT ?= 8000
 DATA ?=
 
-.PHONY: help install serve test test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation test-gpu overfit lint format clean
+.PHONY: help install serve test test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation test-gpu overfit demo-weights bench-train lint format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,12 @@ test-gpu: install ## What needs a CUDA device
 
 overfit: install ## Whether training learns: 8 pictures of DATA (a COCO folder or file) to mask AP > 0.9
 	$(BIN)/python bench/overfit.py $(DATA)
+
+demo-weights: install ## Make the bundled model: DATA=folder (scripts/demo_weights.py says of what)
+	$(BIN)/python scripts/demo_weights.py $(DATA)
+
+bench-train: install ## Speed and memory of a training step (TRAIN_BENCH="--batch-size 4", say)
+	$(BIN)/python bench/train_step.py $(TRAIN_BENCH)
 
 lint: install ## Linters, types and import contracts
 	$(BIN)/ruff check .

@@ -1,0 +1,110 @@
+"""The figures of a model card, from a report of `python -m model.evaluate` and a run's files."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from model import checkpoint as checkpoints
+
+_BEGIN, _END = "<!-- figures: written by scripts/demo_weights.py -->", "<!-- end of figures -->"
+_SUMMARY = {
+    "AP": "AP",
+    "AP50": "AP50",
+    "AP75": "AP75",
+    "AP_small": "small",
+    "AP_medium": "medium",
+    "AP_large": "large",
+}
+_CLASSES = ("person", "car", "motorcycle")
+
+
+def fill(
+    card: Path,
+    *,
+    report: Mapping[str, Any],
+    weights: Path,
+    commands: Sequence[str],
+    hours: float,
+    hardware: str,
+) -> None:
+    """Replace what stands between the card's two marks.
+
+    Raises:
+        ValueError: the card lacks the marks.
+    """
+    before, begin, rest = card.read_text(encoding="utf-8").partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not (begin and end):
+        raise ValueError(f"{card} has no place for figures: {_BEGIN} … {_END}")
+    blocks = [
+        _scores(report),
+        _classes(report),
+        _file(weights, hours, hardware),
+        "```\n" + "\n\n".join(commands) + "\n```",
+    ]
+    text = "\n\n".join([before + begin, *blocks, end + after])
+    card.write_text(text, encoding="utf-8")
+
+
+def training_hours(run: Path) -> float:
+    """Return the hours that a run's steps took; evaluation and saving are not counted."""
+    recipe = json.loads(checkpoints.load(run / "last.safetensors").provenance["recipe"])
+    per_step = recipe["batch_size"] * recipe["accumulate"]
+    seconds, before = 0.0, 0
+    for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if "images_per_s" in row:
+            seconds += (row["iteration"] - before) * per_step / row["images_per_s"]
+            before = row["iteration"]
+    return seconds / 3600
+
+
+def _scores(report: Mapping[str, Any]) -> str:
+    pictures = report["pictures"]["measured"]
+    rows = [[f"AP on {pictures} val2017 pictures, %", *_SUMMARY.values()]]
+    rows += [
+        [kind, *(percent(report[kind][name]) for name in _SUMMARY)] for kind in ("box", "mask")
+    ]
+    return _table(rows)
+
+
+def _classes(report: Mapping[str, Any]) -> str:
+    by_name = {
+        kind: {row["name"]: row for row in report["per_class"][kind]} for kind in ("box", "mask")
+    }
+    rows = [["class, %", "objects there", "box AP", "box AP50", "mask AP", "mask AP50"]]
+    for name in _CLASSES:
+        box, mask = by_name["box"][name], by_name["mask"][name]
+        numbers = [percent(row[key]) for row in (box, mask) for key in ("AP", "AP50")]
+        rows.append([name, str(box["num_truths"]), *numbers])
+    return _table(rows)
+
+
+def _file(weights: Path, hours: float, hardware: str) -> str:
+    shipped = checkpoints.load(weights)
+    size = weights.stat().st_size / 1e6
+    numbers = sum(tensor.numel() for tensor in shipped.tensors.values())
+    return _table(
+        [
+            ["", ""],
+            ["file", f"`model/weights/{weights.name}`, {size:.1f} MB"],
+            ["sha256", f"`{shipped.sha256}`"],
+            ["numbers", f"{numbers:,}, kernels in float16"],
+            ["iteration", shipped.provenance["iteration"]],
+            ["trained on", f"{hardware}, {hours:.1f} hours of steps"],
+        ]
+    )
+
+
+def percent(value: float | None) -> str:
+    """Return a share in percent, a dash for none."""
+    return "–" if value is None or math.isnan(value) else f"{100 * value:.1f}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
