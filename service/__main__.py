@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from service.app import create_app
+from service.cli import PROGRAM, parse_command_line
+from service.devices import settle_devices
 from service.engine import LoadError
+from service.listening import address_of, listen, make_room
 from service.logs import configure_logging
-from service.settings import Settings, flag_of, read_settings, variable_of
+from service.metrics import Metrics
+from service.settings import Settings
+from service.settings_print import settings_as_toml
+from service.settings_sources import read_settings
 from service.thread_engine import PictureWorker, ThreadEngine
+from service.tracing import open_tracing
+from service.version import server_version
 
-# Exit codes; 2 is also argparse's.
+# Exit codes.
 STOPPED, CANNOT_SERVE = 0, 2
 # What requests may still take after their deadline, to be answered with 504.
 LAST_ANSWERS_S = 2
@@ -38,22 +45,27 @@ class _Server(uvicorn.Server):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve, and return the exit code: 0 after a signal, 2 if there is nothing to serve."""
     try:
-        settings = read_settings(_parse_flags(arguments))
+        typed = parse_command_line(arguments)
+        read = read_settings(typed.flags, file=typed.file)
+        if typed.print_settings:
+            sys.stdout.write(settings_as_toml(read))
+            return STOPPED
+        settings = settle_devices(read.settings)
+        make_room(settings.max_connections)
+        tracing = open_tracing(settings.tracing, server_version())
     except ValueError as error:
         return _refuse(str(error))
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     try:
-        listener = _listen(settings.host, settings.port)
+        listener = listen(settings.host, settings.port, backlog=settings.max_connections)
     except OSError as error:
         reason = error.strerror or str(error)
         return _refuse(f"cannot listen on {settings.host}:{settings.port}: {reason}")
-    engine = ThreadEngine(
-        lambda: _load(settings),
-        max_waiting_images=settings.max_waiting_images,
-        max_waiting_bytes=settings.max_waiting_bytes,
-    )
-    with listener:
-        code = asyncio.run(_serve(settings, engine, listener))
+    metrics = Metrics()
+    engine = _open_engine(settings, metrics)
+    app = create_app(settings, engine, metrics, tracing)
+    with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        code = runner.run(_serve(settings, app, engine, listener))
     if not engine.join(timeout_s=1):
         # The thread is in a download or in the network, which nothing can interrupt, and an
         # interpreter that winds up under it may crash.
@@ -64,14 +76,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-async def _serve(settings: Settings, engine: ThreadEngine, listener: socket.socket) -> int:
-    app = create_app(settings, engine)
+def _open_engine(settings: Settings, metrics: Metrics) -> ThreadEngine:
+    return ThreadEngine(
+        lambda: _load(settings),
+        max_waiting_images=settings.max_waiting_images,
+        max_waiting_bytes=settings.max_waiting_bytes,
+    )
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # slower, as right
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(
+    settings: Settings, app: FastAPI, engine: ThreadEngine, listener: socket.socket
+) -> int:
     server = _Server(
         uvicorn.Config(
             app,
             log_config=None,
             access_log=False,
             server_header=False,
+            backlog=settings.max_connections,
+            limit_concurrency=settings.max_connections + 1,
             timeout_graceful_shutdown=int(settings.deadline_s) + LAST_ANSWERS_S,
         )
     )
@@ -80,8 +111,9 @@ async def _serve(settings: Settings, engine: ThreadEngine, listener: socket.sock
     while not (server.started or serving.done()):
         await asyncio.sleep(0.01)
     loading = asyncio.create_task(engine.wait_until_loaded())
-    address = _address(listener)
-    _say(f"listening on {address}, loading {settings.weights}")
+    address = address_of(listener)
+    names = ", ".join(model.written for model in settings.models)
+    _say(f"listening on {address}, loading {names}")
     await asyncio.wait({serving, loading}, return_when=asyncio.FIRST_COMPLETED)
     code = STOPPED
     if loading.done():
@@ -128,60 +160,11 @@ def _load(settings: Settings) -> PictureWorker:
     return load_worker(settings)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen()
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 def _greeting(address: str) -> str:
     return (
         f"ready; the API is described at {address}/docs. Try:\n"
         f"  curl -H 'Content-Type: image/jpeg' --data-binary @picture.jpg {address}/segment"
     )
-
-
-def _parse_flags(arguments: Sequence[str] | None) -> dict[str, Any]:
-    parser = argparse.ArgumentParser(
-        prog="python -m service",
-        description="Serve a BlendMask model over HTTP.",
-        epilog="Each setting is also read from the environment: "
-        f"{variable_of('weights')}, {variable_of('max_pixels')}, …; a flag wins.",
-        argument_default=argparse.SUPPRESS,
-    )
-    for name, field in Settings.model_fields.items():
-        if name == "overrides":
-            continue
-        default = "" if field.default is None else f" (default: {field.default})"
-        parser.add_argument(
-            flag_of(name), metavar=name.upper(), help=f"{field.description}{default}"
-        )
-    parser.add_argument(
-        "--override",
-        nargs=2,
-        action="append",
-        dest="overrides",
-        metavar=("KEY", "VALUE"),
-        help="change one member of the configuration; may be repeated",
-    )
-    flags = vars(parser.parse_args(arguments))
-    if "overrides" in flags:
-        flags["overrides"] = [text for pair in flags["overrides"] for text in pair]
-    return flags
 
 
 def _say(text: str) -> None:
@@ -190,7 +173,7 @@ def _say(text: str) -> None:
 
 
 def _refuse(text: str) -> int:
-    sys.stderr.write(f"python -m service: {text}\n")
+    sys.stderr.write(f"{PROGRAM}: {text}\n")
     return CANNOT_SERVE
 
 

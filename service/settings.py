@@ -1,109 +1,207 @@
-"""What the operator decides: one frozen record, read from the environment and the command line.
+"""What the operator decides: one frozen record, the schema of flags, variables and the TOML file.
 
-Every setting is a flag of `python -m service` (`--max-pixels`) and an environment variable
-(`BLENDMASK_MAX_PIXELS`); the flag wins. No other file reads the environment.
+A setting `max_pixels` is the flag `--max-pixels`, the variable `BLENDMASK_MAX_PIXELS` and the key
+`max_pixels`. `settings_sources.py` reads them; nothing here looks at the environment.
 """
 
 from __future__ import annotations
 
-import os
-import shlex
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, FilePath, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from service.model_spec import Models, ModelSpec
+from service.setting_forms import Bytes, Devices, Keys, Listed, Name, Overrides, Sizes, repeated
 
 PREFIX = "BLENDMASK_"
+DEFAULT_WEIGHTS = "R_50_3x"
+# The settings of the one model that --weights and its friends describe.
+SHORT_FORM = ("weights", "config", "overrides", "categories", "name")
 
 
-class Settings(BaseModel):
-    """The settings of one server. Raises pydantic's ValidationError, a ValueError."""
+def _setting(group: str, default: Any, description: str, **rules: Any) -> Any:
+    return Field(default, description=description, json_schema_extra={"group": group}, **rules)
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    weights: str = Field(
-        "R_50_3x",
+_model = partial(_setting, "Models")
+_device = partial(_setting, "Devices")
+_http = partial(_setting, "HTTP")
+_queue = partial(_setting, "Queue and batches")
+_deadline = partial(_setting, "Deadlines")
+_watch = partial(_setting, "Supervision")
+_guard = partial(_setting, "Security")
+_log = partial(_setting, "Logging")
+
+
+def _one_model(values: dict[str, Any]) -> tuple[ModelSpec, ...]:
+    return (ModelSpec(**{name: values[name] for name in SHORT_FORM}),)
+
+
+class Settings(BaseSettings):
+    """The settings of one server, made from what is given here and nothing else.
+
+    Raises pydantic's ValidationError, a ValueError.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        enable_decoding=False,
+        allow_inf_nan=False,
+        str_strip_whitespace=True,
+    )
+
+    weights: str = _model(
+        DEFAULT_WEIGHTS, ModelSpec.model_fields["weights"].description or "", min_length=1
+    )
+    config: str | None = _model(None, ModelSpec.model_fields["config"].description or "")
+    overrides: Overrides = _model((), "KEY VALUE pairs that change the configuration")
+    categories: Path | None = _model(None, ModelSpec.model_fields["categories"].description or "")
+    name: Name | None = _model(None, "what requests call it; default: its configuration's name")
+    models: Models = Field(
+        default_factory=_one_model,
         min_length=1,
-        description="a released model's name, a file, an https URL ending in #sha256=<hex>, "
-        "or owner/repo:file on the Hugging Face hub",
+        description="NAME=WEIGHTS[,CONFIG]: one of several models, instead of the flags above",
+        json_schema_extra={"group": "Models"},
     )
-    config: str | None = Field(
-        None,
-        description="a released configuration's name or a YAML file; default: the weights' own",
-    )
-    overrides: tuple[str, ...] = Field(
-        (), description="KEY VALUE pairs that change the configuration"
-    )
-    categories: Path | None = Field(
-        None, description="a COCO-style JSON file that names the classes; default: the weights' own"
-    )
-    name: str | None = Field(
-        None, min_length=1, description="what to call the model; default: its configuration's name"
-    )
-    device: str = Field("auto", min_length=1, description="auto, cpu, cuda or cuda:N")
-    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
-    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0: any free one")
-    score_threshold: float = Field(
-        0.3, ge=0, le=1, description="least score of an instance when the caller gives none"
-    )
-    max_body_bytes: int = Field(32 * 2**20, ge=1, description="largest request body")
-    max_pixels: int = Field(50_000_000, ge=1, description="most pixels in one image")
-    max_side: int = Field(16_384, ge=1, description="longest image side, in pixels")
-    max_images: int = Field(16, ge=1, description="most images in one request")
-    max_waiting_images: int = Field(64, ge=1, description="images that may wait for the model")
-    max_waiting_bytes: int = Field(
-        2**30, ge=1, description="encoded bytes that waiting images may hold"
-    )
-    deadline_s: float = Field(30.0, gt=0, description="seconds until a request is given up")
-    grace_s: float = Field(
-        2.0, ge=0, description="seconds to go on accepting requests after SIGTERM"
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least severe level that is logged"
+    score_threshold: float = _model(
+        0.3, "least score of an instance when the request names none", ge=0, le=1
     )
 
-    @field_validator("overrides", mode="before")
+    devices: Devices = _device(
+        ("auto",),
+        "cpu, cuda:N or several (cuda:0,cuda:1), one worker process each; "
+        "auto: every CUDA device, or else the CPU",
+    )
+    decode_threads: int = _device(4, "threads of a worker that decode pictures", ge=1, le=256)
+    warmup_sizes: Sizes = _device(
+        ((480, 640), (640, 480)),
+        "WIDTHxHEIGHT of pictures that each model meets before it is ready",
+    )
+    canvas_record: Path | None = _device(
+        None, "JSON file that keeps the sizes met in service, for the next start's warm-up"
+    )
+
+    host: str = _http("127.0.0.1", "address to listen on", min_length=1)
+    port: int = _http(8000, "port to listen on; 0: any free one", ge=0, le=65535)
+    max_connections: int = _http(1000, "open connections; requests on further ones get 503", ge=1)
+    max_body_bytes: Bytes = _http(32 * 2**20, "largest request body", ge=1)
+    max_images: int = _http(16, "most images in one request", ge=1)
+    max_pixels: int = _http(50_000_000, "most pixels in one image", ge=1)
+    max_side: int = _http(16_384, "longest image side, in pixels", ge=1)
+
+    max_waiting_images: int = _queue(64, "images that may wait, for each worker", ge=1)
+    max_waiting_bytes: Bytes = _queue(
+        2**30, "encoded bytes that waiting images may hold, in shared memory", ge=1
+    )
+    max_waiting_pixels: int = _queue(2_000_000_000, "pixels that waiting images may have", ge=1)
+    max_batch_images: int = _queue(8, "most images in one batch", ge=1)
+    max_batch_pixels: int = _queue(
+        12_000_000, "most padded pixels in one batch; an image beyond that runs alone", ge=1
+    )
+
+    deadline_s: float = _deadline(30.0, "until a request is given up with 504", gt=0)
+    head_timeout_s: float = _deadline(10.0, "for a request's head to arrive", gt=0)
+    body_timeout_s: float = _deadline(30.0, "for a request's body to arrive", gt=0)
+    grace_s: float = _deadline(2.0, "to go on accepting requests after SIGTERM", ge=0)
+
+    load_timeout_s: float = _watch(
+        1800.0, "for a worker to fetch its models, load them and warm up", gt=0
+    )
+    hang_s: float = _watch(
+        20.0, "a batch may take this long, or ten times its expected time if that is more", gt=0
+    )
+    heartbeat_timeout_s: float = _watch(
+        5.0, "of silence after which a worker is replaced; it speaks twice a second", ge=1
+    )
+    canary_every_s: float = _watch(
+        60.0, "between runs of a known picture; 0: only at a worker's start", ge=0
+    )
+    restart_delay_s: float = _watch(0.5, "before a worker is replaced, doubled each time", gt=0)
+    restart_delay_max_s: float = _watch(30.0, "longest such delay", gt=0)
+
+    keys: Keys = _guard(
+        (), "API keys, any of which opens the service; a variable or keys_file hides them better"
+    )
+    keys_file: FilePath | None = _guard(None, "file of further API keys, one a line")
+    keys_guard_metrics: bool = _guard(False, "ask for a key at /metrics, too")
+    admin: bool = _guard(False, "allow POST /admin/reload")
+    url_input: bool = _guard(False, "fetch pictures that requests name by URL")
+    url_allow_http: bool = _guard(False, "from http:// addresses, too")
+    url_hosts: Listed = _guard((), "only from these hosts; *.example.org covers what is below it")
+    url_max_bytes: Bytes = _guard(32 * 2**20, "largest picture fetched", ge=1)
+    url_max_redirects: int = _guard(3, "redirects followed for one picture", ge=0, le=20)
+    url_timeout_s: float = _guard(5.0, "for one picture to be fetched", gt=0)
+
+    log_level: Literal["debug", "info", "warning", "error"] = _log(
+        "info", "debug, info, warning or error: the least severe level that is logged"
+    )
+    log_format: Literal["text", "json"] = _log(
+        "text", "text: lines for people; json: one object each"
+    )
+    tracing: bool = _log(
+        False, "send OpenTelemetry traces; its own variables (OTEL_…) say where to"
+    )
+
     @classmethod
-    def _split(cls, value: Any) -> Any:
-        return tuple(shlex.split(value)) if isinstance(value, str) else value
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the constructor's arguments as the only source."""
+        return (init_settings,)
+
+    @property
+    def device(self) -> str:
+        """The first device."""
+        return self.devices[0]
 
     @model_validator(mode="after")
-    def _check(self) -> Settings:
-        if len(self.overrides) % 2:
-            raise ValueError(f"overrides are KEY VALUE pairs; got {' '.join(self.overrides)!r}")
-        if self.max_waiting_images < self.max_images:
-            raise ValueError(
-                f"max_waiting_images is {self.max_waiting_images}; a request may bring "
-                f"{self.max_images} (max_images), so it must be at least that"
-            )
-        if self.max_waiting_bytes < self.max_body_bytes:
-            raise ValueError(
-                f"max_waiting_bytes is {self.max_waiting_bytes}; a body may bring "
-                f"{self.max_body_bytes} (max_body_bytes), so it must be at least that"
-            )
+    def _check_models(self) -> Settings:
+        if "models" in self.model_fields_set:
+            both = [name for name in SHORT_FORM if name in self.model_fields_set]
+            if both:
+                raise ValueError(
+                    f"models and {', '.join(both)} are both given; several models are described by "
+                    "models alone, one model by either"
+                )
+            if any(model.name is None for model in self.models):
+                raise ValueError("a member of models has no name")
+        if twice := repeated(model.name for model in self.models):
+            raise ValueError(f"two models are called {twice!r}; names must differ")
+        for model in self.models:
+            strange = set(model.devices or ()) - set(self.devices) - {"auto"}
+            if strange and "auto" not in self.devices:
+                raise ValueError(
+                    f"the model {model.written!r} is to run on {', '.join(sorted(strange))}; "
+                    f"devices are {', '.join(self.devices)}"
+                )
         return self
 
-
-def read_settings(
-    flags: Mapping[str, Any], environment: Mapping[str, str] | None = None
-) -> Settings:
-    """Return the settings: flags over environment over defaults.
-
-    Args:
-        flags: setting name -> value, only those given.
-        environment: variables; None: the process's own. An empty one counts as not given.
-    Raises:
-        ValueError: one line that names the first bad setting, as flag and as variable.
-    """
-    variables = os.environ if environment is None else environment
-    given = {name: variables.get(variable_of(name), "") for name in Settings.model_fields}
-    values: dict[str, Any] = {name: value for name, value in given.items() if value != ""}
-    values.update(flags)
-    try:
-        return Settings(**values)
-    except ValidationError as error:
-        raise ValueError(_first_line(error)) from None
+    @model_validator(mode="after")
+    def _check_limits(self) -> Settings:
+        for limit, part in (
+            ("max_waiting_images", "max_images"),
+            ("max_waiting_bytes", "max_body_bytes"),
+            ("max_waiting_pixels", "max_pixels"),
+            ("restart_delay_max_s", "restart_delay_s"),
+        ):
+            value, least = getattr(self, limit), getattr(self, part)
+            if value < least:
+                raise ValueError(f"{limit} is {value}; it must be at least {part}, {least}")
+        if self.keys_guard_metrics and not (self.keys or self.keys_file):
+            raise ValueError("keys_guard_metrics is on, but there are neither keys nor a keys_file")
+        return self
 
 
 def variable_of(name: str) -> str:
@@ -112,15 +210,6 @@ def variable_of(name: str) -> str:
 
 
 def flag_of(name: str) -> str:
-    """Return the command-line flag of a setting."""
-    return "--" + name.replace("_", "-")
-
-
-def _first_line(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    message = first["msg"].removeprefix("Value error, ")
-    if not first["loc"]:
-        return message
-    name = str(first["loc"][0])
-    flag = "--override" if name == "overrides" else flag_of(name)
-    return f"{flag} ({variable_of(name)}) is {first['input']!r}: {message}"
+    """Return the command-line flag of a setting; those that may be repeated are singular."""
+    singular = {"overrides": "override", "models": "model"}
+    return "--" + singular.get(name, name).replace("_", "-")
