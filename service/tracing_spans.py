@@ -23,12 +23,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import (
     Link,
+    NonRecordingSpan,
     Span,
     SpanContext,
     SpanKind,
     Status,
     StatusCode,
-    get_current_span,
+    TraceFlags,
     set_span_in_context,
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -219,11 +220,12 @@ class BatchSpan:
 
 
 def _sampled(traceparent: str | None) -> Span | None:
-    """Return the span that a header stands for, if it is sampled."""
+    """Return what stands for a request's span, given its `traceparent`, if it is sampled."""
     if traceparent is None:
         return None
-    span = get_current_span(_W3C.extract({"traceparent": traceparent}))
-    return span if span.get_span_context().trace_flags.sampled else None
+    _, trace_id, span_id, flags = (int(part, 16) for part in traceparent.split("-"))
+    context = SpanContext(trace_id, span_id, is_remote=False, trace_flags=TraceFlags(flags))
+    return NonRecordingSpan(context) if context.trace_flags.sampled else None
 
 
 def _traceparent(span: SpanContext) -> str:
