@@ -13,7 +13,7 @@ import tempfile
 from bisect import bisect_left, insort
 from pathlib import Path
 
-from service.available_memory import available_bytes
+from service.machine import available_bytes
 
 # Neighbours never share a cache line, and no hole is too small to be of use.
 _UNIT_BYTES = 64

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from service.available_memory import available_bytes
+import pytest
+
+from service.machine import available_bytes, available_cores
 
 MACHINE = {"proc/meminfo": "MemTotal: 900 kB\nMemAvailable: 100 kB\n"}
 
@@ -52,3 +55,22 @@ def test_groups_of_the_first_version_are_read_too(tmp_path: Path) -> None:
         "sys/fs/cgroup/memory/server/memory.stat": "total_inactive_file 300\n",
     }
     assert available_bytes(root_of(tmp_path, {**MACHINE, **group})) == 400
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 8),
+        ({"cpu.max": "max 100000\n"}, 8),
+        ({"cpu.max": "250000 100000\n"}, 3),
+        ({"cpu.max": "1000 100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
+    ],
+)
+def test_cores_are_those_that_a_container_grants(
+    files: dict[str, str], expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    root = root_of(tmp_path, {f"sys/fs/cgroup/{name}": text for name, text in files.items()})
+    assert available_cores(root) == expected

@@ -1,7 +1,9 @@
-"""How much memory this process could still take, by the kernel's and the container's account."""
+"""What this process may use of the machine, by the kernel's and the container's account."""
 
 from __future__ import annotations
 
+import math
+import os
 from pathlib import Path
 
 _FILES = (  # limit, usage, and the prefix of the statistics' names
@@ -19,9 +21,24 @@ def available_bytes(root: Path = Path("/")) -> int | None:
     Args:
         root: where /proc and /sys are looked for.
     """
-    rooms = [_room_of_machine(root), *(_room_of_group(group) for group in _groups(root))]
+    groups = _groups(root, "memory")
+    rooms = [_room_of_machine(root), *(_room_of_group(group) for group in groups)]
     known = [room for room in rooms if room is not None]
     return min(known) if known else None
+
+
+def available_cores(root: Path = Path("/")) -> int:
+    """Return the processor cores that may be used at the same time: 1 or more.
+
+    The least of those that this process may be scheduled on and of what every control group
+    above it grants.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    shares = [_share_of_group(group) for group in _groups(root, "cpu")]
+    return max(1, min([cores, *(math.ceil(share) for share in shares if share is not None)]))
 
 
 def _room_of_machine(root: Path) -> int | None:
@@ -32,19 +49,28 @@ def _room_of_machine(root: Path) -> int | None:
     return None
 
 
-def _groups(root: Path) -> list[Path]:
-    """Return the folders of the memory control groups that this process is in, outermost first."""
+def _groups(root: Path, controller: str) -> list[Path]:
+    """Return the folders of the control groups that this process is in, outermost first."""
     mount = root / "sys/fs/cgroup"
-    folders = [mount, mount / "memory"]
+    folders = [mount, mount / controller]
     for line in _lines(root / "proc/self/cgroup"):
         _, controllers, path = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
-        folder = mount / "memory" if controllers else mount
+        folder = mount / controller if controllers else mount
         for part in Path(path).parts[1:]:
             folder /= part
             folders.append(folder)
     return folders
+
+
+def _share_of_group(folder: Path) -> float | None:
+    """Return the cores' worth of time that a group grants; None without a limit."""
+    quota, period = (_number(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+    words = "".join(_lines(folder / "cpu.max")).split()
+    if len(words) == 2 and words[0].isdecimal():
+        quota, period = int(words[0]), int(words[1])
+    return quota / period if quota and period else None
 
 
 def _room_of_group(folder: Path) -> int | None:
