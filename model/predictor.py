@@ -20,7 +20,7 @@ from model.categories import Categories
 from model.config import ModelConfig
 from model.geometry import canvas_size
 from model.predict_options import EVERYTHING, PredictOptions, one_each
-from model.preprocess import check_picture, prepare
+from model.preprocess import PictureMap, check_picture, prepare
 from model.readout import Readout
 from model.stages import StageTimes
 from model.structures import DensePredictions, ImageBatch, Instances, PanopticSegmentation
@@ -100,21 +100,23 @@ class Predictor:
         self._check_semantic()
         return self._by_canvas(self.panoptic_batch, images, options, stages or StageTimes())
 
-    def prepare(self, images: Sequence[np.ndarray]) -> ImageBatch:
+    def prepare(self, images: Sequence[np.ndarray], *, picture_map: PictureMap = map) -> ImageBatch:
         """Return pictures of one canvas as a batch on the device, once it is there.
 
         Any thread may call this while another runs a batch.
 
         Args:
             images: upright RGB uint8 (H, W, 3) arrays.
+            picture_map: a thread pool's `map` resizes them in parallel.
         Raises:
             ValueError: the pictures don't share a canvas, or one is no such array.
         """
+        arguments = (images, self.config.input, self.device)
         if self._preparing is None:
-            return prepare(images, self.config.input, self.device)
+            return prepare(*arguments, picture_map=picture_map)
         running = torch.cuda.current_stream(self.device)
         with torch.cuda.stream(self._preparing):
-            batch = prepare(images, self.config.input, self.device)
+            batch = prepare(*arguments, picture_map=picture_map)
         self._preparing.synchronize()
         # The memory is not to be given to another picture before the network is through with it.
         batch.pixels.record_stream(running)
@@ -129,11 +131,10 @@ class Predictor:
     ) -> list[Instances]:
         """Return the instances of each picture of a batch; as `segment`, "preprocess" aside."""
         stages = stages or StageTimes()
-        chosen = one_each(options, len(batch.output_sizes))
         with stages.measure("forward"):
             predictions = self.forward(batch, semantic=False)
         with stages.measure("postprocess"):
-            return self._readout.instances(batch, predictions, chosen)
+            return self.read_instances(batch, predictions, options)
 
     def panoptic_batch(
         self,
@@ -158,6 +159,16 @@ class Predictor:
         if self.device.type == "cuda":  # so that the stage times tell the truth
             torch.cuda.current_stream(self.device).synchronize()
         return predictions
+
+    def read_instances(
+        self,
+        batch: ImageBatch,
+        predictions: DensePredictions,
+        options: PredictOptions | Sequence[PredictOptions] = EVERYTHING,
+    ) -> list[Instances]:
+        """Return the instances of each picture of a batch that `forward` has been through."""
+        chosen = one_each(options, len(batch.output_sizes))
+        return self._readout.instances(batch, predictions, chosen)
 
     def _by_canvas(
         self,

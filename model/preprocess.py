@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +13,11 @@ from torch import Tensor
 from model.config import InputConfig
 from model.geometry import canvas_size, resized_size
 from model.structures import ImageBatch
+
+# What the built-in `map` does; that of a thread pool does it in parallel.
+PictureMap = Callable[
+    [Callable[[np.ndarray], np.ndarray], Iterable[np.ndarray]], Iterable[np.ndarray]
+]
 
 
 def resize(image: np.ndarray, config: InputConfig) -> np.ndarray:
@@ -29,12 +35,17 @@ def resize(image: np.ndarray, config: InputConfig) -> np.ndarray:
 
 
 def prepare(
-    images: Sequence[np.ndarray], config: InputConfig, device: torch.device | str
+    images: Sequence[np.ndarray],
+    config: InputConfig,
+    device: torch.device | str,
+    *,
+    picture_map: PictureMap = map,
 ) -> ImageBatch:
     """Put pictures that share a canvas into one batch on the device.
 
     Args:
         images: upright RGB uint8 (H, W, 3) arrays.
+        picture_map: resizes them all; in the order given.
 
     Raises:
         ValueError: the pictures don't share a canvas, or one is not such an array.
@@ -48,8 +59,8 @@ def prepare(
     (height, width), *_ = canvases
     pixels = torch.zeros(len(images), 3, height, width, device=device)
     resized_sizes = []
-    for slot, image in zip(pixels, images, strict=True):
-        small = resize(image, config)
+    resized = picture_map(partial(resize, config=config), images)
+    for slot, small in zip(pixels, resized, strict=True):
         resized_sizes.append((small.shape[0], small.shape[1]))
         slot[:, : small.shape[0], : small.shape[1]] = _normalise(small, config, device)
     return ImageBatch(pixels=pixels, resized_sizes=resized_sizes, output_sizes=sizes)
