@@ -30,6 +30,7 @@ _FRACTIONS = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 _PIXELS = (250e3, 500e3, 1e6, 2e6, 4e6, 8e6, 12e6, 16e6, 32e6)
 _BATCH_IMAGES = (1, 2, 4, 8, 16, 32)
 _INSTANCES = (0, 1, 2, 5, 10, 20, 50, 100)
+_RESTART_REASONS = frozenset({"died", "hung", "fatal", "canary", "reload"})
 
 
 class Metrics:
@@ -176,7 +177,7 @@ class Metrics:
         self._instances.labels(model, task).observe(num_instances)
 
     def refused(self, reason: str) -> None:
-        """Count a request that was not taken: "queue_full", "too_large", "poison", ..."""
+        """Count a request that was not taken: "queue_full", "too_large", ..."""
         self._refused.labels(reason).inc()
 
     def dropped(self, reason: str) -> None:
@@ -188,8 +189,11 @@ class Metrics:
         self._retried.inc()
 
     def worker_restarted(self, *, device: str, reason: str) -> None:
-        """Count a replaced worker: "died", "hung", "fatal", "canary" or "reload"."""
-        self._restarts.labels(device, reason).inc()
+        """Count a replaced worker: "died", "hung", "fatal", "canary" or "reload".
+
+        Any other reason, which may be the text of an error, counts as "other".
+        """
+        self._restarts.labels(device, reason if reason in _RESTART_REASONS else "other").inc()
 
     def watch(self, state: Callable[[], EngineState]) -> None:
         """Ask this how the engine stands, at each rendering."""

@@ -81,6 +81,12 @@ def test_mishaps_are_told_with_their_reason() -> None:
     assert 'blendmask_worker_restarts_total{device="cpu",reason="died"} 1.0' in lines
 
 
+def test_text_of_an_error_is_no_reason_of_its_own() -> None:
+    metrics = Metrics()
+    metrics.worker_restarted(device="cpu", reason="cannot be started: No such file")
+    assert 'restarts_total{device="cpu",reason="other"} 1.0' in text(metrics)
+
+
 def test_engine_is_asked_at_each_rendering() -> None:
     metrics, used_bytes = Metrics(), [70]
     metrics.watch(
