@@ -18,6 +18,8 @@ from service.app import create_app
 from service.cli import PROGRAM, parse_command_line
 from service.devices import settle_devices
 from service.engine import LoadError
+from service.http_server import guarded_protocol
+from service.keys import open_keyring
 from service.listening import address_of, listen, make_room
 from service.logs import configure_logging
 from service.metrics import Metrics
@@ -53,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = settle_devices(read.settings)
         make_room(settings.max_connections)
         tracing = open_tracing(settings.tracing, server_version())
-    except ValueError as error:
+        keyring = open_keyring(settings)
+    except (ValueError, OSError) as error:
         return _refuse(str(error))
     configure_logging(settings.log_level, settings.log_format)
     try:
@@ -63,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"cannot listen on {settings.host}:{settings.port}: {reason}")
     metrics = Metrics()
     engine = _open_engine(settings, metrics)
-    app = create_app(settings, engine, metrics, tracing)
+    app = create_app(settings, engine, metrics, tracing, keyring)
     with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
         code = runner.run(_serve(settings, app, engine, listener))
     if not engine.join(timeout_s=1):
@@ -102,7 +105,8 @@ async def _serve(
             access_log=False,
             server_header=False,
             backlog=settings.max_connections,
-            limit_concurrency=settings.max_connections + 1,
+            http=guarded_protocol(settings),
+            ws="none",
             timeout_graceful_shutdown=int(settings.deadline_s) + LAST_ANSWERS_S,
         )
     )

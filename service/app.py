@@ -16,8 +16,8 @@ from starlette.staticfiles import StaticFiles
 
 from service import openapi
 from service.answers import to_json
+from service.connection_state import CloseUnread
 from service.engine import Engine
-from service.http_server import CloseUnread
 from service.info_routes import InfoRoutes
 from service.keys import Doorkeeper, Keyring, open_keyring
 from service.loop_lag import sample_lag

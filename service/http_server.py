@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import h11
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from service.connection_state import BODY_IS_PENDING, IS_CROWDED
+from service.settings import Settings
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.flow_control import FlowControl
@@ -29,10 +30,6 @@ MAX_HEAD_BYTES = 64 * 2**10
 MIN_PROGRESS_BYTES = 64 * 2**10
 LINGER_S = 2.0
 LINGER_BYTES = 64 * 2**20
-
-# What the protocol tells the application of, in the scope's "state".
-BODY_IS_PENDING = "blendmask.body_is_pending"
-IS_CROWDED = "blendmask.is_crowded"
 
 # How far the client has come with the request that it is at.
 Reading = Literal["nothing", "head", "body", "whole", "rubbish"]
@@ -47,8 +44,13 @@ class ConnectionLimits:
     max_connections: int
 
 
-def guarded_protocol(limits: ConnectionLimits) -> type[asyncio.Protocol]:
+def guarded_protocol(settings: Settings) -> type[asyncio.Protocol]:
     """Return the protocol class for `uvicorn.Config(http=...)`: on httptools if that is there."""
+    limits = ConnectionLimits(
+        head_timeout_s=settings.head_timeout_s,
+        body_timeout_s=settings.body_timeout_s,
+        max_connections=settings.max_connections,
+    )
     try:
         from service.httptools_protocol import GuardedHttpTools as Base
     except ImportError:  # slower, as right
@@ -59,28 +61,6 @@ def guarded_protocol(limits: ConnectionLimits) -> type[asyncio.Protocol]:
 def guarded_by(limits: ConnectionLimits, base: type[Guard]) -> type[asyncio.Protocol]:
     """Return that class with its limits, as uvicorn makes its objects without asking us."""
     return type(base.__name__, (base,), {"limits": limits})
-
-
-class CloseUnread:
-    """ASGI middleware: an answer before the whole body, or in a crowd, says that it is the last."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
-        state = scope.get("state", {})
-        is_pending: Callable[[], bool] | None = state.get(BODY_IS_PENDING)
-        if is_pending is None:  # no request, or a server of another make
-            await self._app(scope, receive, send)
-            return
-
-        async def send_last(message: Message) -> None:
-            if message["type"] == "http.response.start" and (is_pending() or IS_CROWDED in state):
-                MutableHeaders(scope=message)["Connection"] = "close"
-            await send(message)
-
-        await self._app(scope, receive, send_last)
 
 
 class _LingeringTransport:
@@ -220,7 +200,7 @@ class Guard(asyncio.Protocol):
             self._raw.close()
             return
         self._raw.write_eof()
-        self._raw.resume_reading()
+        self.flow.resume_reading()
         self._linger_timer = self.loop.call_later(LINGER_S, self._end_linger)
 
     def _end_linger(self) -> None:

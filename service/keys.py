@@ -10,8 +10,8 @@ from pathlib import Path
 
 from starlette.requests import Request
 
+from service.connection_state import IS_CROWDED
 from service.errors import KeyRequiredError, UnavailableError
-from service.http_server import IS_CROWDED
 from service.settings import Settings
 
 # What machines that hold no key ask for, and what tells a person how to use the service.
@@ -107,7 +107,8 @@ def _candidate(request: Request) -> str | None:
 
 
 def _read_keys(path: Path) -> list[str]:
-    lines = (line.strip() for line in path.read_text("utf-8").splitlines())
+    text = path.read_text("ascii", errors="replace")
+    lines = (line.strip() for line in text.splitlines())
     keys = [line for line in lines if line and not line.startswith("#")]
     if not keys:
         raise ValueError(f"{path} holds no key; write one a line")
