@@ -6,8 +6,9 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constra
 WEIGHTS ?=
 PORT ?= 8000
 DATA ?=
+PHOTOS ?= tests/golden/_images
 
-.PHONY: help install serve test test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation test-gpu overfit demo-weights bench-train lint format clean
+.PHONY: help install serve test test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation test-gpu overfit demo-weights bench-train bench-serve test-chaos fuzz-images lint format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,6 +66,16 @@ demo-weights: install ## Make the bundled model: DATA=folder (scripts/demo_weigh
 
 bench-train: install ## Speed and memory of a training step (TRAIN_BENCH="--batch-size 4", say)
 	$(BIN)/python bench/train_step.py $(TRAIN_BENCH)
+
+bench-serve: install ## The server under load, from outside (PHOTOS=folder, WEIGHTS=file)
+	$(BIN)/python bench/serve.py generator capacity sweep overhead same-bytes memory --photos $(PHOTOS) $(if $(WEIGHTS),--weights $(WEIGHTS))
+
+fuzz-images: install ## Spoilt pictures at the decoder's door and at a server's, 100,000 and 5,000
+	$(BIN)/python bench/fuzz_images.py
+	$(BIN)/python bench/fuzz_images.py --http --cases 5000
+
+test-chaos: install ## A server under load while its workers die, hang and run out of memory; minutes
+	$(BIN)/python -m pytest -m chaos tests/chaos
 
 lint: install ## Linters, types and import contracts
 	$(BIN)/ruff check .
