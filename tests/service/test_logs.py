@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from service_fakes import FakeEngine, app_of, call, post_picture
+from starlette.requests import Request
 
+from service.context import context_of
 from service.logs import FieldFormatter, JsonFormatter, current_request_id, logged_as
 
 # Logs as the server and its libraries do, in a process whose logging nobody else configures.
@@ -159,6 +161,18 @@ def test_request_leaves_one_line_with_its_route_code_and_times(
     assert fields["ms"] > 0
     assert fields["queue_ms"] == pytest.approx(1.0)  # what the engine said
     assert "path" not in fields
+
+
+def test_line_tells_how_many_images_a_request_brought(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "service")
+    app = app_of()
+
+    @app.get("/three")
+    async def three(request: Request) -> None:
+        context_of(request).num_images = 3
+
+    call(app, "GET", "/three")
+    assert vars(caplog.records[0])["images"] == 3
 
 
 def test_path_is_told_where_the_route_does_not_say_it(caplog: pytest.LogCaptureFixture) -> None:
