@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from service import openapi
+from service.admin_routes import AdminRoutes
 from service.answers import to_json
 from service.connection_state import CloseUnread
 from service.engine import Engine
@@ -74,7 +75,9 @@ def create_app(
     )
     SegmentationRoutes(settings, engine).add_to(app)
     InfoRoutes(settings, engine, metrics).add_to(app)
-    document = openapi.document(TITLE, _version(), settings)
+    if settings.admin:
+        AdminRoutes(settings, engine, keyring).add_to(app)
+    document = openapi.document(TITLE, _version(), settings, has_keys=keyring.is_on)
     _add_docs(app, to_json(document))
     install_problem_handlers(app, ("/docs", "/openapi.json", *document["paths"]))
     app.add_middleware(CloseUnread)

@@ -8,6 +8,7 @@
     ├── NoSuchRouteError        404
     ├── NoSuchModelError        404
     ├── WrongMethodError        405
+    ├── ReloadError             409  new weights or keys cannot be had
     ├── TooLargeError           413  more bytes, pixels or images than the limits
     ├── UnsupportedMediaError   415  a media type or an image format that is not read
     ├── OptionError             422  an option that is unknown, out of range or contradictory
@@ -107,6 +108,12 @@ class WrongMethodError(ServiceError):
     status, kind, title = 405, "wrong-method", "Wrong method"
 
 
+class ReloadError(ServiceError):
+    """The weights or keys that should replace the old ones cannot be had."""
+
+    status, kind, title = 409, "reload-failed", "Reload failed"
+
+
 class TooLargeError(ServiceError):
     """More bytes, pixels or images than the server takes."""
 
@@ -169,6 +176,7 @@ KINDS: tuple[type[ServiceError], ...] = (
     NoSuchRouteError,
     NoSuchModelError,
     WrongMethodError,
+    ReloadError,
     TooLargeError,
     UnsupportedMediaError,
     OptionError,

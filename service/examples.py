@@ -79,6 +79,7 @@ _DETAILS = {
     403: "image 0: images by URL are switched off on this server; send the bytes instead",
     404: "there is no route '/segmnt'; the nearest one is /segment",
     405: "GET is not for '/segment'; use POST",
+    409: "what should be loaded cannot be had, and the old goes on serving; the server's log …",
     413: "the body has 41943040 bytes; send at most 33554432",
     415: "Content-Type 'text/plain' is not read; send image/jpeg, …",
     422: "unknown query parameter 'treshold'; the nearest known one is 'score_threshold'",

@@ -69,7 +69,7 @@ class Doorkeeper:
 
     def __init__(self, keyring: Keyring, *, guards_metrics: bool) -> None:
         self._keyring = keyring
-        self._open = OPEN_PATHS if guards_metrics else OPEN_PATHS | {METRICS_PATH}
+        self._open = open_paths(guards_metrics=guards_metrics)
 
     async def __call__(self, request: Request) -> None:
         """Let the request pass, or refuse it.
@@ -92,6 +92,11 @@ class Doorkeeper:
             )
         if not self._keyring.opens(candidate):
             raise KeyRequiredError("the API key that was sent is not known; send one that is")
+
+
+def open_paths(*, guards_metrics: bool) -> frozenset[str]:
+    """Return the paths that need no key: templates of routes."""
+    return OPEN_PATHS if guards_metrics else OPEN_PATHS | {METRICS_PATH}
 
 
 def open_keyring(settings: Settings) -> Keyring:

@@ -9,9 +9,10 @@ from pydantic.json_schema import models_json_schema
 from service import examples
 from service.bodies import FORM_TYPE, JSON_TYPE, RAW_TYPES
 from service.engine import Task
-from service.errors import KINDS, MEDIA_TYPE
+from service.keys import open_paths
 from service.metrics import MEDIA_TYPE as METRICS_TYPE
 from service.negotiation import JPEG, PNG
+from service.openapi_answers import REF, header_references, headers, problems, reference
 from service.options import RECORDS
 from service.schemas import (
     Health,
@@ -25,9 +26,12 @@ from service.schemas import (
 )
 from service.settings import Settings
 
-_REF = "#/components/schemas/{model}"
 _BINARY = {"type": "string", "format": "binary"}
 _RUN_ERRORS = (400, 403, 404, 413, 415, 422, 429, 500, 503, 504)
+_SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
 
 _DESCRIPTION = """\
 Pictures in, COCO masks out. Send an image as the raw body, as multipart/form-data or as JSON;
@@ -41,35 +45,55 @@ images are answered whole or not at all; an error names the first bad one.
 """
 
 
-def document(title: str, version: str, settings: Settings) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of a server with those settings."""
+def document(title: str, version: str, settings: Settings, *, has_keys: bool) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of a server with those settings.
+
+    Args:
+        has_keys: whether it asks for API keys.
+    """
     records = (
         *(SegmentAnswer, PanopticAnswer, SegmentRequest, PanopticRequest),
         *(ModelList, ModelDescription, Health, Problem),
     )
     _, schemas = models_json_schema(
-        [(record, "validation") for record in records], ref_template=_REF
+        [(record, "validation") for record in records], ref_template=REF
     )
     for name in ("SegmentRequest", "PanopticRequest"):
         # A client that sent these defaults by itself would contradict its own query string.
         for member in schemas["$defs"][name]["properties"].values():
             member.pop("default", None)
+    paths: dict[str, Any] = {
+        "/segment": {"post": _run("segment", settings)},
+        "/panoptic": {"post": _run("panoptic", settings)},
+        "/models": {"get": _get("list_models", "Loaded models", "ModelList", (500, 503))},
+        "/models/{name}": {"get": _get_model()},
+        "/healthz": {"get": _get("health", "Whether the process answers", "Health", (500,))},
+        "/readyz": {"get": _get("readiness", "Whether traffic should come", "Health", (500, 503))},
+        "/metrics": {"get": _get_metrics()},
+    }
+    if settings.admin:
+        paths["/admin/reload"] = {
+            "post": _get("reload", "Load weights and keys anew", "ModelList", (409, 500, 503))
+        }
+    components = {"schemas": schemas["$defs"], "headers": headers()}
+    if has_keys:
+        components["securitySchemes"] = _SECURITY
+        _ask_for_keys(paths, settings)
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "description": _DESCRIPTION},
-        "paths": {
-            "/segment": {"post": _run("segment", settings)},
-            "/panoptic": {"post": _run("panoptic", settings)},
-            "/models": {"get": _get("list_models", "Loaded models", "ModelList", (500, 503))},
-            "/models/{name}": {"get": _get_model()},
-            "/healthz": {"get": _get("health", "Whether the process answers", "Health", (500,))},
-            "/readyz": {
-                "get": _get("readiness", "Whether traffic should come", "Health", (500, 503))
-            },
-            "/metrics": {"get": _get_metrics()},
-        },
-        "components": {"schemas": schemas["$defs"], "headers": _headers()},
+        "paths": paths,
+        "components": components,
     }
+
+
+def _ask_for_keys(paths: dict[str, Any], settings: Settings) -> None:
+    is_open = open_paths(guards_metrics=settings.keys_guard_metrics)
+    for path, operations in paths.items():
+        for operation in operations.values():
+            if path not in is_open:
+                operation["security"] = [{name: []} for name in _SECURITY]
+                operation["responses"] |= problems((401,))
 
 
 def _run(task: Task, settings: Settings) -> dict[str, Any]:
@@ -85,17 +109,17 @@ def _run(task: Task, settings: Settings) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "The result; a drawing with render=overlay.",
-                "headers": _header_references(),
+                "headers": header_references(),
                 "content": {
                     JSON_TYPE: {
-                        "schema": _reference(f"{name}Answer"),
+                        "schema": reference(f"{name}Answer"),
                         "example": examples.ANSWERS[task],
                     },
                     JPEG: {"schema": _BINARY},
                     PNG: {"schema": _BINARY},
                 },
             },
-            **_problems(_RUN_ERRORS),
+            **problems(_RUN_ERRORS),
         },
     }
 
@@ -110,7 +134,7 @@ def _request_content(task: Task, name: str) -> dict[str, Any]:
     return {
         **{media_type: {"schema": _BINARY} for media_type in RAW_TYPES},
         FORM_TYPE: {"schema": form},
-        JSON_TYPE: {"schema": _reference(f"{name}Request"), "example": examples.REQUESTS[task]},
+        JSON_TYPE: {"schema": reference(f"{name}Request"), "example": examples.REQUESTS[task]},
     }
 
 
@@ -161,10 +185,10 @@ def _get(name: str, summary: str, schema: str, errors: tuple[int, ...]) -> dict[
         "responses": {
             "200": {
                 "description": "The answer.",
-                "headers": _header_references(),
-                "content": {JSON_TYPE: {"schema": _reference(schema)}},
+                "headers": header_references(),
+                "content": {JSON_TYPE: {"schema": reference(schema)}},
             },
-            **_problems(errors),
+            **problems(errors),
         },
     }
 
@@ -187,52 +211,3 @@ def _get_metrics() -> dict[str, Any]:
     operation = _get("metrics", "Prometheus metrics", "", (500,))
     operation["responses"]["200"]["content"] = {METRICS_TYPE: {"schema": {"type": "string"}}}
     return operation
-
-
-def _problems(statuses: tuple[int, ...]) -> dict[str, Any]:
-    responses = {}
-    for status in statuses:
-        kinds = [kind for kind in KINDS if kind.status == status]
-        headers = _header_references()
-        if status in (429, 503):
-            headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
-        responses[str(status)] = {
-            "description": "; ".join(kind.title for kind in kinds),
-            "headers": headers,
-            "content": {
-                MEDIA_TYPE: {
-                    "schema": _reference("Problem"),
-                    "example": examples.problem(kinds[0]),
-                }
-            },
-        }
-    return responses
-
-
-def _reference(schema: str) -> dict[str, str]:
-    return {"$ref": _REF.format(model=schema)}
-
-
-def _header_references() -> dict[str, Any]:
-    return {
-        "X-Request-ID": {"$ref": "#/components/headers/RequestID"},
-        "Server-Timing": {"$ref": "#/components/headers/ServerTiming"},
-    }
-
-
-def _headers() -> dict[str, Any]:
-    return {
-        "RequestID": {
-            "description": "The request's id; quote it when reporting an error.",
-            "schema": {"type": "string"},
-        },
-        "ServerTiming": {
-            "description": "Milliseconds by stage: read, parse, queue, decode, preprocess, "
-            "forward, postprocess, encode, total.",
-            "schema": {"type": "string"},
-        },
-        "RetryAfter": {
-            "description": "Seconds after which to try again.",
-            "schema": {"type": "integer", "minimum": 1},
-        },
-    }

@@ -60,6 +60,7 @@ class FakeEngine:
         self.delay_s = 0.0  # as long an answer takes
         self.body: bytes | None = None  # when set, the answer for every picture
         self.num_reloads = 0
+        self.reload_outcome: Exception | None = None
         self._outcome = outcome
 
     def start(self) -> None:
@@ -86,7 +87,15 @@ class FakeEngine:
     def drain(self) -> None:
         self.unready_reason = "draining"
 
+    async def reload(self) -> None:
+        self.num_reloads += 1
+        if self.reload_outcome is not None:
+            raise self.reload_outcome
+
     def stop(self) -> None:
+        pass
+
+    async def wait_stopped(self) -> None:
         pass
 
 

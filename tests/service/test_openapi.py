@@ -121,3 +121,22 @@ def test_errors_fit_their_record(kind: Any) -> None:
     refusal = kind("do better").about_image(2, "b.jpg")
     sent = Problem.model_validate_json(problem(refusal, "id"))
     assert sent.detail == "image 2 ('b.jpg'): do better"
+
+
+@pytest.mark.parametrize("admin", [False, True])
+def test_reload_is_documented_where_it_is_there(admin: bool) -> None:
+    paths = call(app_of(admin=admin), "GET", "/openapi.json").json()["paths"]
+    assert ("/admin/reload" in paths) == admin
+
+
+def test_keys_are_documented_where_they_are_asked_for(document: dict[str, Any]) -> None:
+    assert "securitySchemes" not in document["components"]
+    guarded = call(app_of(keys=("secret",)), "GET", "/openapi.json").json()
+    schemes = guarded["components"]["securitySchemes"]
+    assert {scheme["type"] for scheme in schemes.values()} == {"http", "apiKey"}
+    segment, health = guarded["paths"]["/segment"]["post"], guarded["paths"]["/healthz"]["get"]
+    assert [set(one) for one in segment["security"]] == [{"bearer"}, {"header"}]
+    assert "401" in segment["responses"]
+    assert "security" not in health
+    assert "401" not in health["responses"]
+    assert "secret" not in str(guarded)
