@@ -36,8 +36,9 @@ def values_of(name: str) -> str | None:
         return None
     kind = "a whole number" if field.annotation is int else "a number"
     if is_bytes(field):
-        kind = "a whole number of bytes, as in 1000 or 64MiB,"
-    return f"{kind} {_range(field)}"
+        kind = "a whole number of bytes, as in 1000 or 64MiB"
+    limits = range_of(name)
+    return f"{kind}, {limits}" if limits.startswith("at") else f"{kind} {limits}"
 
 
 def default_of(name: str) -> str:
@@ -72,10 +73,12 @@ def is_bytes(field: FieldInfo) -> bool:
     return _BYTES_READER in field.metadata
 
 
-def _range(field: FieldInfo) -> str:
-    least = next((rule.ge for rule in field.metadata if isinstance(rule, Ge)), None)
-    most = next((rule.le for rule in field.metadata if isinstance(rule, Le)), None)
-    below = next((rule.gt for rule in field.metadata if isinstance(rule, Gt)), None)
+def range_of(name: str) -> str:
+    """Return the limits of a number, as in "at least 1"."""
+    rules = Settings.model_fields[name].metadata
+    least = next((rule.ge for rule in rules if isinstance(rule, Ge)), None)
+    most = next((rule.le for rule in rules if isinstance(rule, Le)), None)
+    below = next((rule.gt for rule in rules if isinstance(rule, Gt)), None)
     if below is not None:
         return f"greater than {below}"
-    return f"of at least {least}" if most is None else f"from {least} to {most}"
+    return f"at least {least}" if most is None else f"from {least} to {most}"

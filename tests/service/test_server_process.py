@@ -93,11 +93,28 @@ def test_accepted_requests_are_answered_before_it_stops() -> None:
         assert answers == [200]
 
 
-@pytest.mark.parametrize("flag", ["--help", "-h"])
-def test_help_names_every_flag_and_the_environment(flag: str) -> None:
+@pytest.mark.parametrize(("flag", "start"), [("--help", "usage: "), ("--version", "blendmask-")])
+def test_questions_are_answered_without_serving(flag: str, start: str) -> None:
     with serve(flag) as server:
         assert server.wait_for_exit() == 0
-        text = server.read("stdout")
-        assert "--max-pixels" in text
-        assert "--override" in text
-        assert "BLENDMASK_WEIGHTS" in text
+        assert server.read("stdout").startswith(start)
+
+
+def test_settings_in_force_are_printed_without_serving() -> None:
+    with serve("--print-settings", "--max-side", "77") as server:
+        assert server.wait_for_exit() == 0
+        assert "max_side = 77  # from --max-side\n" in server.read("stdout")
+
+
+def test_misspelt_flag_ends_it_with_code_2_and_one_line() -> None:
+    with serve("--wieghts", "x") as server:
+        assert server.wait_for_exit() == 2
+        [line] = server.read("stderr").splitlines()
+        assert line.startswith("python -m service: there is no flag --wieghts; did you mean --wei")
+
+
+def test_device_that_is_not_there_ends_it_before_it_listens() -> None:
+    with serve("--devices", "cuda:99") as server:
+        assert server.wait_for_exit() == 2
+        assert "devices has cuda:99" in server.read("stderr")
+        assert server.read("stdout") == ""
