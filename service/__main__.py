@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 import sys
@@ -17,18 +16,20 @@ from fastapi import FastAPI
 from service.app import create_app
 from service.cli import PROGRAM, parse_command_line
 from service.devices import settle_devices
-from service.engine import LoadError
+from service.engine import Engine, LoadError
 from service.http_server import guarded_protocol
-from service.keys import open_keyring
+from service.keys import Keyring, open_keyring
 from service.listening import address_of, listen, make_room
 from service.logs import configure_logging
 from service.metrics import Metrics
+from service.pool import WORKER_COMMAND, open_engine
 from service.settings import Settings
 from service.settings_print import settings_as_toml
 from service.settings_sources import read_settings
-from service.thread_engine import PictureWorker, ThreadEngine
 from service.tracing import open_tracing
 from service.version import server_version
+
+log = logging.getLogger(__name__)
 
 # Exit codes.
 STOPPED, CANNOT_SERVE = 0, 2
@@ -44,8 +45,15 @@ class _Server(uvicorn.Server):
         yield
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve, and return the exit code: 0 after a signal, 2 if there is nothing to serve."""
+def main(
+    arguments: Sequence[str] | None = None, *, worker_command: Sequence[str] = WORKER_COMMAND
+) -> int:
+    """Serve, and return the exit code: 0 after a signal, 2 if there is nothing to serve.
+
+    Args:
+        arguments: of the command line; None: the process's own.
+        worker_command: what runs a worker process.
+    """
     try:
         typed = parse_command_line(arguments)
         read = read_settings(typed.flags, file=typed.file)
@@ -65,26 +73,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reason = error.strerror or str(error)
         return _refuse(f"cannot listen on {settings.host}:{settings.port}: {reason}")
     metrics = Metrics()
-    engine = _open_engine(settings, metrics)
+    try:
+        engine = open_engine(settings, metrics, worker_command)
+    except ValueError as error:
+        listener.close()
+        return _refuse(str(error))
     app = create_app(settings, engine, metrics, tracing, keyring)
     with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        code = runner.run(_serve(settings, app, engine, listener))
-    if not engine.join(timeout_s=1):
-        # The thread is in a download or in the network, which nothing can interrupt, and an
-        # interpreter that winds up under it may crash.
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return code
-
-
-def _open_engine(settings: Settings, metrics: Metrics) -> ThreadEngine:
-    return ThreadEngine(
-        lambda: _load(settings),
-        max_waiting_images=settings.max_waiting_images,
-        max_waiting_bytes=settings.max_waiting_bytes,
-    )
+        return runner.run(_serve(settings, app, engine, keyring, listener))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -96,7 +92,11 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _serve(
-    settings: Settings, app: FastAPI, engine: ThreadEngine, listener: socket.socket
+    settings: Settings,
+    app: FastAPI,
+    engine: Engine,
+    keyring: Keyring,
+    listener: socket.socket,
 ) -> int:
     server = _Server(
         uvicorn.Config(
@@ -111,6 +111,7 @@ async def _serve(
         )
     )
     _stop_on_signals(settings, engine, server)
+    reloading = _Reloading(engine, keyring)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not (server.started or serving.done()):
         await asyncio.sleep(0.01)
@@ -129,10 +130,12 @@ async def _serve(
             server.should_exit = True
     await serving
     loading.cancel()
+    reloading.stop()
+    await engine.wait_stopped()
     return code
 
 
-def _stop_on_signals(settings: Settings, engine: ThreadEngine, server: uvicorn.Server) -> None:
+def _stop_on_signals(settings: Settings, engine: Engine, server: uvicorn.Server) -> None:
     """On SIGTERM: unready at once, stop after the grace period. On a second signal, or Ctrl-C:
     stop now, answering what was accepted. On one more: leave at once.
     """
@@ -158,10 +161,31 @@ def _stop_on_signals(settings: Settings, engine: ThreadEngine, server: uvicorn.S
     loop.add_signal_handler(signal.SIGINT, on_interrupt)
 
 
-def _load(settings: Settings) -> PictureWorker:
-    from service.worker import load_worker  # takes seconds, and the server answers meanwhile
+class _Reloading:
+    """On SIGHUP: keys and weights are read anew; requests go on meanwhile."""
 
-    return load_worker(settings)
+    def __init__(self, engine: Engine, keyring: Keyring) -> None:
+        self._engine = engine
+        self._keyring = keyring
+        self._tasks: set[asyncio.Task[None]] = set()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._begin)
+
+    def stop(self) -> None:
+        """Give up what is under way."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _begin(self) -> None:
+        task = asyncio.create_task(self._reload())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _reload(self) -> None:
+        try:
+            self._keyring.reload()
+            await self._engine.reload()
+        except (LoadError, ValueError, OSError) as error:
+            log.error("not reloaded; all goes on as before", extra={"why": str(error)})
 
 
 def _greeting(address: str) -> str:

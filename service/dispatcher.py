@@ -208,7 +208,7 @@ class Dispatcher:
         name = done.work[0].request.job.model
         if header["pixels"] > 0:
             held_s = time.monotonic() - done.reached_head
-            self._room.costs[name].observe(header["pixels"], held_s)
+            self._room.costs[name].observe(done.pixels, held_s)
         room = self._room.queues[name].limits.room(done.work[0].canvas_pixels)
         self._metrics.batch(
             model=name,

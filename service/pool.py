@@ -24,13 +24,12 @@ WORKER_COMMAND = (sys.executable, "-m", "service.worker_process")
 def open_engine(
     settings: Settings,
     metrics: Metrics,
-    devices: Sequence[str],
     command: Sequence[str] = WORKER_COMMAND,
 ) -> PoolEngine:
     """Return the engine, not started.
 
     Args:
-        devices: one worker process for each.
+        settings: with devices that are there; each has one worker process.
         command: what runs a worker process.
 
     Raises:
@@ -66,7 +65,7 @@ def open_engine(
 
         return [
             Seat(device=device, generation=generation, open_link=open_link, times=restart_times)
-            for device in devices
+            for device in settings.devices
             if _models_on(settings, device)
         ]
 

@@ -6,35 +6,11 @@ It answers each picture after as many seconds as its width has hundreds of pixel
 from __future__ import annotations
 
 import sys
-import time
+from pathlib import Path
 
-from service_fakes import INSTANCE_MODEL
-
-from model.image_header import read_header
 from service import __main__ as program
-from service.engine import Job, Picture, PictureAnswer
-from service.settings import Settings
 
-
-class SleepyWorker:
-    model = INSTANCE_MODEL
-
-    def warm_up(self) -> None:
-        pass
-
-    def run(self, job: Job, picture: Picture) -> PictureAnswer:
-        print("started", flush=True)
-        seconds = read_header(picture.data).width / 100
-        time.sleep(seconds)
-        return PictureAnswer(body=b"{}", seconds={"forward": seconds})
-
-
-def load(settings: Settings) -> SleepyWorker:
-    if settings.weights == "slow":
-        time.sleep(600)
-    return SleepyWorker()
-
+_WORKER = Path(__file__).with_name("fake_worker.py")
 
 if __name__ == "__main__":
-    program._load = load
-    sys.exit(program.main())
+    sys.exit(program.main(worker_command=(sys.executable, str(_WORKER))))
