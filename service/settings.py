@@ -161,11 +161,6 @@ class Settings(BaseSettings):
         """Return the constructor's arguments as the only source."""
         return (init_settings,)
 
-    @property
-    def device(self) -> str:
-        """The first device."""
-        return self.devices[0]
-
     @model_validator(mode="after")
     def _check_models(self) -> Settings:
         if "models" in self.model_fields_set:
