@@ -3,54 +3,24 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from typing import Any
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 
 import pytest
 from service_fakes import FakeEngine, app_of, call
-from starlette.types import Scope
 
 from service.app import create_app
-from service.context import RequestContext
 from service.settings import Settings
 from service.tracing import open_tracing
 
 pytest.importorskip("opentelemetry.sdk", reason="the extra otel is not installed")
 
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from collected_spans import Collected
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
-
-from service.tracing_spans import Tracing
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CALLER = f"00-{TRACE}-{PARENT}-01"
-POST: Scope = {"type": "http", "method": "POST", "path": "/segment", "headers": []}
-
-
-class Collected:
-    """Tracing that keeps its spans here."""
-
-    def __init__(self, **provider: Any) -> None:
-        self._exporter = InMemorySpanExporter()
-        tracer_provider = TracerProvider(**provider)
-        tracer_provider.add_span_processor(SimpleSpanProcessor(self._exporter))
-        self.tracing = Tracing(tracer_provider)
-
-    @property
-    def spans(self) -> dict[str, ReadableSpan]:
-        """The finished spans by name."""
-        return {span.name: span for span in self._exporter.get_finished_spans()}
-
-    def request(self, headers: dict[str, str] | None = None, url: str = "/segment") -> None:
-        """Send an empty body, which is refused with 400 after it was read."""
-        app = create_app(Settings(), FakeEngine(), None, self.tracing)
-        sent = {"Content-Type": "image/jpeg", **(headers or {})}
-        assert call(app, "POST", url, headers=sent).status_code in (400, 404)
-
-    def begin_request(self) -> tuple[RequestContext, Any]:
-        context = RequestContext(request_id="abc")
-        return context, self.tracing.begin_request(POST, context)
 
 
 def seconds_of(span: ReadableSpan) -> float:
@@ -197,6 +167,35 @@ def test_pictures_without_a_trace_are_passed_over() -> None:
     batch.picture(None, index=0, submitted=0.0, seconds={"forward": 1.0})
     batch.end()
     assert not collected.spans
+
+
+def test_spans_leave_for_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    received: list[tuple[str, bytes]] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers["Content-Length"])
+            received.append((self.path, self.rfile.read(length)))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Collector) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        monkeypatch.setenv("OTEL_SERVICE_NAME", "masks")
+        tracing = open_tracing(True, "1.2.3")
+        assert tracing is not None
+        tracing.begin_batch(model="R_50_3x", device="cpu", parents=[CALLER]).end()
+        tracing.close()
+        server.shutdown()
+    [(path, body)] = received
+    assert path == "/v1/traces"
+    for said in (b"masks", b"1.2.3", b"batch", b"R_50_3x", bytes.fromhex(TRACE)):
+        assert said in body
 
 
 def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
