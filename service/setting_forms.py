@@ -9,6 +9,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
@@ -94,12 +95,19 @@ def _check_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return keys
 
 
+def _check_file(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError("there is no such file")
+    return path
+
+
 Bytes = Annotated[int, BeforeValidator(_read_bytes)]
 Devices = Annotated[tuple[str, ...], BeforeValidator(_split_commas), AfterValidator(_check_devices)]
 Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_commas), AfterValidator(_check_keys)]
 Listed = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
 Name = Annotated[str, AfterValidator(_check_name)]
 Overrides = Annotated[tuple[str, ...], BeforeValidator(_split_words), AfterValidator(_check_pairs)]
+ExistingFile = Annotated[Path, AfterValidator(_check_file)]
 # (height, width) of a picture, written WIDTHxHEIGHT.
 Size = Annotated[tuple[int, int], BeforeValidator(_read_size)]
 Sizes = Annotated[tuple[Size, ...], BeforeValidator(_split_commas)]

@@ -10,11 +10,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, FilePath, model_validator
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.model_spec import Models, ModelSpec
-from service.setting_forms import Bytes, Devices, Keys, Listed, Name, Overrides, Sizes, repeated
+from service.setting_forms import (
+    Bytes,
+    Devices,
+    ExistingFile,
+    Keys,
+    Listed,
+    Name,
+    Overrides,
+    Sizes,
+    repeated,
+)
 
 PREFIX = "BLENDMASK_"
 DEFAULT_WEIGHTS = "R_50_3x"
@@ -129,7 +139,7 @@ class Settings(BaseSettings):
     keys: Keys = _guard(
         (), "API keys, any of which opens the service; a variable or keys_file hides them better"
     )
-    keys_file: FilePath | None = _guard(None, "file of further API keys, one a line")
+    keys_file: ExistingFile | None = _guard(None, "file of further API keys, one a line")
     keys_guard_metrics: bool = _guard(False, "ask for a key at /metrics, too")
     admin: bool = _guard(False, "allow POST /admin/reload")
     url_input: bool = _guard(False, "fetch pictures that requests name by URL")

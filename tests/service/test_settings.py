@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from model.zoo import DEFAULT_MODEL
 from service.model_spec import ModelSpec
 from service.settings import Settings, flag_of, variable_of
 
@@ -18,6 +19,10 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert (settings.max_images, settings.max_waiting_images) == (16, 64)
     assert settings.max_waiting_bytes == 1024**3
     assert settings.deadline_s == 30
+
+
+def test_default_weights_are_the_default_model_of_the_zoo() -> None:
+    assert Settings().weights == DEFAULT_MODEL
 
 
 def test_what_could_harm_is_off_by_default() -> None:
@@ -101,7 +106,7 @@ def test_keys_are_not_shown() -> None:
         ({"max_body_bytes": "1_0 0"}, "as in 64MiB"),
         ({"keys": "***"}, "write the key itself"),
         ({"keys": "ключ"}, "visible ASCII"),
-        ({"keys_file": "no/such/file"}, "does not point to a file"),
+        ({"keys_file": "no/such/file"}, "there is no such file"),
         ({"keys_guard_metrics": True}, "neither keys nor a keys_file"),
         ({"max_images": 65}, "max_waiting_images is 64; it must be at least max_images, 65"),
         ({"max_body_bytes": 2**31}, "max_waiting_bytes is 1073741824"),
