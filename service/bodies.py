@@ -19,10 +19,12 @@ from service.errors import (
     FeatureOffError,
     MalformedError,
     OptionError,
+    ServiceError,
     TooLargeError,
     UnsupportedMediaError,
 )
 from service.multipart import split_form
+from service.upload_room import Hold
 from service.wording import nearest, quoted
 
 RAW_TYPES = (
@@ -44,17 +46,23 @@ _WHITESPACE = re.compile(r"\s+")
 
 @dataclass(frozen=True, kw_only=True)
 class Body:
-    """What a body holds: pictures in order, and the options that JSON may bring beside them."""
+    """What a body holds: pictures in order, and the options that JSON may bring beside them.
+
+    urls: where to fetch pictures that have no bytes yet, by their place.
+    """
 
     pictures: tuple[Picture, ...]
+    urls: Mapping[int, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def choose_reader(
-    content_type: str | None, content_encoding: str | None
+    content_type: str | None, content_encoding: str | None, *, takes_urls: bool = False
 ) -> Callable[[bytes], Body]:
     """Return what reads a body of that type. No type at all is read as raw bytes.
 
+    Args:
+        takes_urls: whether JSON may name pictures by URL.
     Raises:
         UnsupportedMediaError: nothing reads it.
     """
@@ -68,7 +76,7 @@ def choose_reader(
     if media_type == FORM_TYPE:
         return lambda data: _read_form(data, content_type or "")
     if media_type == JSON_TYPE:
-        return _read_json
+        return lambda data: _read_json(data, takes_urls)
     hint = "; with curl, give it by -H 'Content-Type: …'" if media_type == _CURL_TYPE else ""
     raise UnsupportedMediaError(
         f"Content-Type {quoted(media_type)} is not read; "
@@ -76,12 +84,13 @@ def choose_reader(
     )
 
 
-async def receive_body(request: Request, max_bytes: int, timeout_s: float) -> bytes:
+async def receive_body(request: Request, hold: Hold, max_bytes: int, timeout_s: float) -> bytes:
     """Return the whole body, never holding more than `max_bytes`.
 
     Raises:
         TooLargeError: judged from Content-Length before anything is read, else while reading.
         MalformedError: it does not end in that time.
+        QueueFullError: all requests together hold too many bytes.
         ClientGoneError: the client left before the end.
     """
     declared = request.headers.get("content-length", "")
@@ -89,7 +98,7 @@ async def receive_body(request: Request, max_bytes: int, timeout_s: float) -> by
         raise TooLargeError(f"the body has {declared} bytes; send at most {max_bytes}")
     try:
         async with asyncio.timeout(timeout_s) as limit:
-            return await _collect(request, max_bytes)
+            return await _collect(request, hold, max_bytes)
     except ClientDisconnect:
         raise ClientGoneError("the client left while sending the body") from None
     except TimeoutError:
@@ -100,13 +109,14 @@ async def receive_body(request: Request, max_bytes: int, timeout_s: float) -> by
         ) from None
 
 
-async def _collect(request: Request, max_bytes: int) -> bytes:
+async def _collect(request: Request, hold: Hold, max_bytes: int) -> bytes:
     chunks: list[bytes] = []
     num_bytes = 0
     async for chunk in request.stream():
         num_bytes += len(chunk)
         if num_bytes > max_bytes:
             raise TooLargeError(f"the body has more than {max_bytes} bytes; send fewer")
+        hold.take(len(chunk))
         chunks.append(chunk)
     return b"".join(chunks)
 
@@ -123,7 +133,7 @@ def _read_form(data: bytes, content_type: str) -> Body:
     return Body(pictures=tuple(pictures))
 
 
-def _read_json(data: bytes) -> Body:
+def _read_json(data: bytes, takes_urls: bool) -> Body:
     try:
         body = json.loads(data, object_pairs_hook=_refuse_contradictions)
     except (ValueError, RecursionError) as error:
@@ -140,11 +150,16 @@ def _read_json(data: bytes) -> Body:
         raise OptionError('the JSON body has no \'images\'; send {"images": [{"data": ...}]}')
     if not isinstance(images, list):
         raise OptionError("'images' is not a list; a single one may be sent as 'image'")
-    pictures = tuple(_read_image(image, index) for index, image in enumerate(images))
-    return Body(pictures=pictures, options=body)
+    read = [_read_image(image, index, takes_urls) for index, image in enumerate(images)]
+    return Body(
+        pictures=tuple(picture for picture, _ in read),
+        urls={index: url for index, (_, url) in enumerate(read) if url is not None},
+        options=body,
+    )
 
 
-def _read_image(image: Any, index: int) -> Picture:
+def _read_image(image: Any, index: int, takes_urls: bool) -> tuple[Picture, str | None]:
+    """Return the picture; without bytes, but with its URL, if that is how it is given."""
     members = {"data": image} if isinstance(image, str) else image
     if not isinstance(members, dict):
         raise OptionError(f'image {index} is not an object; send {{"data": "<base64>"}}')
@@ -158,21 +173,37 @@ def _read_image(image: Any, index: int) -> Picture:
     image_id = members.get("id")
     if not isinstance(image_id, str | None):
         raise OptionError(f"image {index} has the id {quoted(image_id)}; it must be a string")
-    if members.get("url") is not None:
+    try:
+        if members.get("url") is not None:
+            return Picture(data=b"", id=image_id), _read_url(members, takes_urls)
+        return Picture(data=_read_data(members), id=image_id), None
+    except ServiceError as error:
+        raise error.about_image(index, image_id) from None
+
+
+def _read_url(members: Mapping[str, Any], takes_urls: bool) -> str:
+    if not takes_urls:
         raise FeatureOffError(
             "images by URL are switched off on this server; send the bytes instead"
-        ).about_image(index, image_id)
+        )
+    url = members["url"]
+    if not isinstance(url, str):
+        raise OptionError(f"its 'url' is {quoted(url)}; it must be a string")
+    if members.get("data") is not None:
+        raise OptionError("it has both 'data' and 'url'; send one of them")
+    return url
+
+
+def _read_data(members: Mapping[str, Any]) -> bytes:
     encoded = members.get("data")
     if not isinstance(encoded, str):
-        raise OptionError("it has no 'data'; send base64 or a data: URI").about_image(
-            index, image_id
-        )
+        raise OptionError("it has no 'data'; send base64 or a data: URI")
     try:
-        return Picture(data=_decode_base64(encoded), id=image_id)
+        return _decode_base64(encoded)
     except ValueError:
         raise MalformedError(
             "its 'data' is not valid base64, nor a data: URI with base64"
-        ).about_image(index, image_id) from None
+        ) from None
 
 
 def _decode_base64(text: str) -> bytes:

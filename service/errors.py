@@ -3,8 +3,10 @@
     ServiceError
     ├── MalformedError          400  the body is not what it says it is (JSON, multipart, base64)
     ├── NotAnImageError         400  no image, or a truncated one
+    ├── UrlFetchError           400  nothing to be had at the URL of an image
     ├── KeyRequiredError        401  no API key, or one that is not known
     ├── FeatureOffError         403  the operator has it switched off
+    ├── ForbiddenUrlError       403  the URL of an image leads where it must not
     ├── NoSuchRouteError        404
     ├── NoSuchModelError        404
     ├── WrongMethodError        405
@@ -78,6 +80,12 @@ class NotAnImageError(ServiceError):
     status, kind, title = 400, "not-an-image", "Not a readable image"
 
 
+class UrlFetchError(ServiceError):
+    """Nothing is to be had at the URL of an image, or not in time."""
+
+    status, kind, title = 400, "url-not-fetched", "URL not fetched"
+
+
 class KeyRequiredError(ServiceError):
     """The operator asks for an API key; none came, or one that is not known."""
 
@@ -88,6 +96,12 @@ class FeatureOffError(ServiceError):
     """The operator has that feature switched off."""
 
     status, kind, title = 403, "feature-off", "Feature switched off"
+
+
+class ForbiddenUrlError(ServiceError):
+    """The URL of an image leads where the server must not go."""
+
+    status, kind, title = 403, "forbidden-url", "URL not allowed"
 
 
 class NoSuchRouteError(ServiceError):
@@ -171,8 +185,10 @@ class InternalError(ServiceError):
 KINDS: tuple[type[ServiceError], ...] = (
     MalformedError,
     NotAnImageError,
+    UrlFetchError,
     KeyRequiredError,
     FeatureOffError,
+    ForbiddenUrlError,
     NoSuchRouteError,
     NoSuchModelError,
     WrongMethodError,

@@ -36,18 +36,22 @@ def image_refusals() -> Iterator[None]:
         raise NotAnImageError(str(error)) from None
 
 
-def judge_pictures(pictures: Sequence[Picture], settings: Settings) -> tuple[Picture, ...]:
-    """Return the images with their sizes, if they are neither too many nor one too large.
-
-    Raises:
-        ServiceError: names the first bad image by index and id.
-    """
+def judge_number(pictures: Sequence[Picture], settings: Settings) -> None:
+    """Refuse the request if it holds no or too many images."""
     if not pictures:
         raise OptionError("the request holds no image; send at least one")
     if len(pictures) > settings.max_images:
         raise TooLargeError(
             f"the request holds {len(pictures)} images; send at most {settings.max_images}"
         )
+
+
+def judge_pictures(pictures: Sequence[Picture], settings: Settings) -> tuple[Picture, ...]:
+    """Return the images with their sizes, if none is too large.
+
+    Raises:
+        ServiceError: names the first bad image by index and id.
+    """
     judged = []
     for index, picture in enumerate(pictures):
         try:

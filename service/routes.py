@@ -15,16 +15,20 @@ from service.answers import join_answers
 from service.bodies import Body, choose_reader, receive_body
 from service.connection import while_connected
 from service.context import context_of
-from service.engine import Engine, Job, ModelInfo, Task
+from service.engine import Engine, Job, ModelInfo, Picture, Task
 from service.errors import DeadlineError, NoSuchModelError, OptionError, UnavailableError
 from service.negotiation import JSON, picture_type, time_allowed_s
 from service.options import PanopticOptions, SegmentOptions, read_options
-from service.pictures import judge_pictures
+from service.pictures import judge_number, judge_pictures
 from service.settings import Settings
+from service.upload_room import Hold, UploadRoom
+from service.url_input import Budget, fetch_pictures, open_fetcher
 from service.wording import quoted
 
 # What a caller is told to wait while the model loads: nobody can know.
 RETRY_S = 5
+# Up to 32 MiB of base64 or form data would be too much for the event loop; so much is not.
+_PARSED_AT_ONCE_BYTES = 256 * 2**10
 
 
 class SegmentationRoutes:
@@ -33,6 +37,8 @@ class SegmentationRoutes:
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self._settings = settings
         self._engine = engine
+        self._fetcher = open_fetcher(settings)
+        self._room = UploadRoom(settings.max_waiting_bytes)
 
     def add_to(self, app: FastAPI) -> None:
         """Register the routes."""
@@ -54,7 +60,8 @@ class SegmentationRoutes:
         deadline = time.monotonic() + allowed_s
         try:
             async with asyncio.timeout(allowed_s) as limit:
-                job, model = await self._receive_job(task, request, deadline)
+                with self._room.hold() as hold:
+                    job = await self._receive_job(task, request, hold, deadline)
                 result = await while_connected(request.receive, self._engine.submit(job))
         except TimeoutError:
             if not limit.expired():
@@ -66,47 +73,36 @@ class SegmentationRoutes:
         context_of(request).stages.update(result.seconds)
         if job.picture_type is not None:
             return Response(result.bodies[0], media_type=job.picture_type)
-        return Response(join_answers(model, result.bodies), media_type=JSON)
+        return Response(join_answers(result.model, result.bodies), media_type=JSON)
 
-    async def _receive_job(
-        self, task: Task, request: Request, deadline: float
-    ) -> tuple[Job, ModelInfo]:
+    async def _receive_job(self, task: Task, request: Request, hold: Hold, deadline: float) -> Job:
         """Judge everything that can be judged without decoding, the cheapest first."""
         require_models(self._engine)
         query = request.query_params.multi_items()
         read_options(task, query, {})  # before the upload, which may be long
         read = choose_reader(
-            request.headers.get("content-type"), request.headers.get("content-encoding")
+            request.headers.get("content-type"),
+            request.headers.get("content-encoding"),
+            takes_urls=self._fetcher is not None,
         )
         context = context_of(request)
         with context.measure("read"):
             data = await receive_body(
-                request, self._settings.max_body_bytes, self._settings.body_timeout_s
+                request, hold, self._settings.max_body_bytes, self._settings.body_timeout_s
             )
         with context.measure("parse"):
-            # Up to 32 MiB of base64 or form data: too much for the event loop.
-            body, options = await asyncio.to_thread(self._parse, task, query, read, data)
-        model = self._choose_model(task, options.model)
+            if len(data) <= _PARSED_AT_ONCE_BYTES:
+                body, options = self._parse(task, query, read, data)
+            else:
+                body, options = await asyncio.to_thread(self._parse, task, query, read, data)
+        context.num_images = len(body.pictures)
         drawn_as = picture_type(options.render, request.headers.get("accept"))
-        if drawn_as is not None and len(body.pictures) > 1:
-            raise OptionError(
-                f"render is 'overlay' for {len(body.pictures)} images; send one image, or ask "
-                "for render=json"
-            )
-        threshold = options.score_threshold
-        job = Job(
-            task=task,
-            model=model.name,
-            pictures=body.pictures,
-            score_threshold=self._settings.score_threshold if threshold is None else threshold,
-            max_instances=options.max_instances,
-            category_ids=_category_ids(model, options.classes),
-            masks=options.masks,
-            picture_type=drawn_as,
-            deadline=deadline,
-            request_id=context.request_id,
-        )
-        return job, model
+        job = self._make_job(task, body.pictures, options, drawn_as, deadline, context.request_id)
+        if body.urls:
+            with context.measure("fetch"):
+                pictures = await self._fetch(request, body, hold)
+            job = replace(job, pictures=pictures)
+        return job
 
     def _parse(
         self,
@@ -117,7 +113,48 @@ class SegmentationRoutes:
     ) -> tuple[Body, SegmentOptions | PanopticOptions]:
         body = read(data)
         options = read_options(task, query, body.options)
-        return replace(body, pictures=judge_pictures(body.pictures, self._settings)), options
+        judge_number(body.pictures, self._settings)
+        if not body.urls:
+            body = replace(body, pictures=judge_pictures(body.pictures, self._settings))
+        return body, options
+
+    def _make_job(
+        self,
+        task: Task,
+        pictures: tuple[Picture, ...],
+        options: SegmentOptions | PanopticOptions,
+        drawn_as: str | None,
+        deadline: float,
+        request_id: str,
+    ) -> Job:
+        if drawn_as is not None and len(pictures) > 1:
+            raise OptionError(
+                f"render is 'overlay' for {len(pictures)} images; send one image, or ask for "
+                "render=json"
+            )
+        model = self._choose_model(task, options.model)
+        threshold = options.score_threshold
+        return Job(
+            task=task,
+            model=model.name,
+            pictures=pictures,
+            score_threshold=self._settings.score_threshold if threshold is None else threshold,
+            max_instances=options.max_instances,
+            category_ids=_category_ids(model, options.classes),
+            masks=options.masks,
+            picture_type=drawn_as,
+            deadline=deadline,
+            request_id=request_id,
+        )
+
+    async def _fetch(self, request: Request, body: Body, hold: Hold) -> tuple[Picture, ...]:
+        """Return the pictures, those too that were given by URL."""
+        assert self._fetcher is not None
+        num_bytes = sum(len(picture.data) for picture in body.pictures)
+        budget = Budget(self._settings.max_body_bytes, hold, used=num_bytes)
+        fetching = fetch_pictures(body.pictures, body.urls, self._fetcher, budget)
+        pictures = await while_connected(request.receive, fetching)
+        return await asyncio.to_thread(judge_pictures, pictures, self._settings)
 
     def _choose_model(self, task: Task, name: str | None) -> ModelInfo:
         loaded = self._engine.models
