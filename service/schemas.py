@@ -109,7 +109,10 @@ class JsonImage(Wire):
     """One image in a JSON body: `data`, or `url` where the operator allows it."""
 
     data: str | None = Field(None, description="Base64 of the encoded image, or a data: URI.")
-    url: str | None = Field(None, description="Switched off on this server: answers 403.")
+    url: str | None = Field(
+        None,
+        description="Where to fetch it, by https. Answers 403 where the operator does not allow that.",
+    )
     id: str | None = Field(None, description="Comes back with the answer.")
 
 

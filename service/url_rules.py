@@ -100,7 +100,7 @@ def is_public(address: str) -> bool:
 
 def _plain_host(host: str) -> str:
     """Return the host in lower case, as ASCII, without a final dot. ValueError if it is none."""
-    if ":" in host:
+    if ":" in host and "%" not in host:  # a zone would name one of our own interfaces
         return str(ipaddress.IPv6Address(host))
     plain = host.encode("idna").decode("ascii").lower().removesuffix(".")
     if not _HOST_NAME.fullmatch(plain):

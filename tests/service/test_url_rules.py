@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import pytest
+
+from service.errors import ForbiddenUrlError, OptionError
+from service.url_rules import Target, is_public, parse_url
+
+
+def target(url: str, *, allow_http: bool = False, hosts: tuple[str, ...] = ()) -> Target:
+    return parse_url(url, allow_http=allow_http, hosts=hosts)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://example.org/a.jpg", ("example.org", 443, "/a.jpg", "example.org")),
+        ("HTTPS://Example.ORG.", ("example.org", 443, "/", "example.org")),
+        ("https://example.org:443/", ("example.org", 443, "/", "example.org")),
+        ("https://example.org:8443?q=1", ("example.org", 8443, "/?q=1", "example.org:8443")),
+        ("https://example.org/ü%20c", ("example.org", 443, "/%C3%BC%20c", "example.org")),
+        ("https://example.org/a#part", ("example.org", 443, "/a", "example.org")),
+        ("https://bücher.example/", ("xn--bcher-kva.example", 443, "/", "xn--bcher-kva.example")),
+        ("https://[2001:DB8::1]:80/", ("2001:db8::1", 80, "/", "[2001:db8::1]:80")),
+    ],
+)
+def test_url_is_taken_apart(url: str, expected: tuple[str, int, str, str]) -> None:
+    found = target(url)
+    assert (found.host, found.port, found.path, found.authority) == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "a.jpg",
+        "//example.org/a",
+        "https://",
+        "https:///a",
+        "ftp://example.org/a",
+        "file:///etc/passwd",
+        "data:image/png;base64,AAAA",
+        "https://example.org:0/",
+        "https://example.org:65536/",
+        "https://example.org:x/",
+        "https://[::1/",
+        "https://[fe80::1%25eth0]/",
+        "https://a..b/",
+        "https://exa mple.org/",
+        "https://example.org/a b",
+        "https://example.org/a\r\nX-Evil: 1",
+        "https://example.org\\@evil.example/",
+        "https://exam%70le.org/",
+        "https://" + "a" * 64 + ".org/",
+        "https://example.org/" + "a" * 8192,
+        "https://user@example.org/",
+        "https://user:secret@example.org/",
+        "https://:@example.org/",
+    ],
+)
+def test_url_that_is_none_of_the_web_is_refused(url: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        target(url)
+    assert "secret" not in caught.value.detail
+
+
+def test_plain_http_needs_leave() -> None:
+    with pytest.raises(ForbiddenUrlError, match="only https"):
+        target("http://example.org/")
+    assert target("http://example.org/", allow_http=True).port == 80
+
+
+@pytest.mark.parametrize(
+    ("host", "is_covered"),
+    [
+        ("example.org", True),
+        ("EXAMPLE.org", True),
+        ("www.example.org", False),
+        ("a.pictures.example", True),
+        ("b.a.pictures.example", True),
+        ("pictures.example", False),
+        ("evilpictures.example", False),
+        ("example.org.evil.example", False),
+    ],
+)
+def test_only_hosts_of_the_list_are_allowed(host: str, is_covered: bool) -> None:
+    hosts = ("Example.org", "*.pictures.example")
+    if is_covered:
+        assert target(f"https://{host}/", hosts=hosts).host == host.lower()
+    else:
+        with pytest.raises(ForbiddenUrlError, match=host):
+            target(f"https://{host}/", hosts=hosts)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "93.184.215.14", "2606:2800:21f:cb07::1"])
+def test_addresses_of_the_internet_are_public(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("0.0.0.0", "127.0.0.1", "127.8.8.8", "10.0.0.1", "172.16.0.1", "192.168.1.1"),
+        *("169.254.169.254", "100.64.0.1", "100.100.100.200", "168.63.129.16"),
+        *("192.0.2.1", "198.18.0.1", "198.51.100.1", "203.0.113.1", "224.0.0.1", "240.0.0.1"),
+        *("255.255.255.255", "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254"),
+        *("ff02::1", "fec0::1", "100::1", "2001:db8::1", "3fff::1", "2001::1", "2002:7f00:1::"),
+        *("::ffff:127.0.0.1", "::ffff:8.8.8.8", "::8.8.8.8", "64:ff9b::a00:1", "64:ff9b:1::1"),
+        *("example.org", ""),
+    ],
+)
+def test_all_other_addresses_are_not(address: str) -> None:
+    assert not is_public(address)
