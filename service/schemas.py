@@ -110,8 +110,7 @@ class JsonImage(Wire):
 
     data: str | None = Field(None, description="Base64 of the encoded image, or a data: URI.")
     url: str | None = Field(
-        None,
-        description="Where to fetch it, by https. Answers 403 where the operator does not allow that.",
+        None, description="Where to fetch it from; 403 where the operator does not allow that."
     )
     id: str | None = Field(None, description="Comes back with the answer.")
 
