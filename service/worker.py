@@ -1,128 +1,109 @@
-"""The loaded model, and everything that happens to one picture: decode, predict, encode.
+"""What a worker does to one picture before and after the network: decode it, encode its answer.
 
-The only module of the service that touches the network or a pixel. It is imported in the
-engine's thread, so the server answers while the libraries are still loading.
+Nothing here needs the network or its libraries.
 """
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
-import torch
 
 from model.answer import InstanceMasks, PanopticMasks, panoptic_answer, segment_answer
+from model.categories import Categories
 from model.decode import decode_image
 from model.draw import encode_picture, overlay_instances, overlay_panoptic
-from model.predictor import PredictOptions, Predictor
-from model.stages import StageTimes
-from model.zoo import open_model
+from model.predict_options import PredictOptions
+from model.structures import Instances, PanopticSegmentation
 from service.answers import to_json
-from service.engine import Job, ModelInfo, Picture, PictureAnswer
+from service.engine import Task
+from service.errors import TooLargeError
 from service.pictures import image_refusals
-from service.settings import Settings
 
 
-def load_worker(settings: Settings) -> Worker:
-    """Return a worker with the model that the settings ask for.
+@dataclass(frozen=True, kw_only=True)
+class PictureTask:
+    """What the server wants of one picture of a batch.
+
+    item: the server's number for it.
+    offset, length: where its encoded bytes lie in the arena.
+    The others are those of the `service.engine.Job` that it belongs to.
+    """
+
+    item: int
+    offset: int
+    length: int
+    task: Task
+    score_threshold: float
+    max_instances: int
+    category_ids: frozenset[int] | None
+    masks: str
+    picture_type: str | None
+    id: str | None
+    request_id: str
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> PictureTask:
+        """Return the task that a member of a batch frame's `items` describes."""
+        ids = data["category_ids"]
+        members = {name: data[name] for name in cls.__dataclass_fields__}
+        return cls(**{**members, "category_ids": None if ids is None else frozenset(ids)})
+
+    @property
+    def options(self) -> PredictOptions:
+        """What the network's reader is asked for; masks only if they will be used."""
+        if self.task == "segment":
+            masks = self.masks != "none"
+        else:  # a drawing and a PNG are made from the partition
+            masks = self.masks == "rle" and self.picture_type is None
+        return PredictOptions(
+            score_threshold=self.score_threshold,
+            max_instances=self.max_instances,
+            category_ids=self.category_ids,
+            masks=masks,
+        )
+
+
+def decode_picture(data: memoryview, *, max_pixels: int, max_side: int) -> np.ndarray:
+    """Return the upright picture: RGB uint8 (H, W, 3).
 
     Raises:
-        ValueError, OSError: it cannot be had; the text says why.
+        ServiceError: it cannot be decoded; the text is for the client.
     """
-    checkpoint = open_model(
-        settings.weights,
-        config=settings.config,
-        overrides=settings.overrides,
-        categories=settings.categories,
-    )
-    predictor = Predictor.from_checkpoint(checkpoint, _check_device(settings.device))
-    model = ModelInfo(
-        name=settings.name or predictor.config.name,
-        sha256=checkpoint.sha256,
-        device=str(predictor.device),
-        precision="float32",
-        config=predictor.config,
-        categories=predictor.categories,
-    )
-    return Worker(predictor, model, max_pixels=settings.max_pixels, max_side=settings.max_side)
+    try:
+        with image_refusals():
+            return decode_image(bytes(data), max_pixels=max_pixels, max_side=max_side)
+    except MemoryError:
+        raise TooLargeError("the server has no memory to decode it; send it smaller") from None
 
 
-class Worker:
-    """Runs one picture at a time; belongs to one thread."""
+def encode_answer(
+    task: PictureTask,
+    image: np.ndarray,
+    result: Instances | PanopticSegmentation,
+    categories: Categories,
+) -> bytes:
+    """Return the picture's member of `images` as JSON, or its drawing.
 
-    def __init__(
-        self, predictor: Predictor, model: ModelInfo, *, max_pixels: int, max_side: int
-    ) -> None:
-        self.model = model
-        self._predictor = predictor
-        self._max_pixels = max_pixels
-        self._max_side = max_side
-
-    def warm_up(self) -> None:
-        """Run a grey picture through all that the model can do."""
-        picture = np.full((480, 640, 3), 128, dtype=np.uint8)
-        self._predictor.segment([picture], PredictOptions())
-        if "panoptic" in self.model.tasks:
-            self._predictor.panoptic([picture], PredictOptions())
-
-    def run(self, job: Job, picture: Picture) -> PictureAnswer:
-        """Return one picture's answer: its member of `images` as JSON, or its drawing.
-
-        Raises:
-            ServiceError: it cannot be decoded.
-        """
-        stages = StageTimes()
-        with stages.measure("decode"), image_refusals():
-            image = decode_image(picture.data, max_pixels=self._max_pixels, max_side=self._max_side)
-        answer = self._segment if job.task == "segment" else self._panoptic
-        body = answer(job, picture.id, image, stages)
-        return PictureAnswer(body=body, seconds=dict(stages.seconds))
-
-    def _segment(
-        self, job: Job, image_id: str | None, image: np.ndarray, stages: StageTimes
-    ) -> bytes:
-        options = _predict_options(job, masks=job.masks != "none")
-        [instances] = self._predictor.segment([image], options, stages=stages)
-        categories = self.model.categories
-        with stages.measure("encode"):
-            if job.picture_type is not None:
-                drawing = overlay_instances(image, instances, categories)
-                return encode_picture(drawing, job.picture_type)
-            masks = cast("InstanceMasks", job.masks)
-            return to_json(segment_answer(instances, categories, image_id=image_id, masks=masks))
-
-    def _panoptic(
-        self, job: Job, image_id: str | None, image: np.ndarray, stages: StageTimes
-    ) -> bytes:
-        # A drawing and a PNG are made from the partition: run lengths would be wasted on them.
-        options = _predict_options(job, masks=job.masks == "rle" and job.picture_type is None)
-        [result] = self._predictor.panoptic([image], options, stages=stages)
-        categories = self.model.categories
-        with stages.measure("encode"):
-            if job.picture_type is not None:
-                drawing = overlay_panoptic(image, result, categories)
-                return encode_picture(drawing, job.picture_type)
-            masks = cast("PanopticMasks", job.masks)
-            return to_json(panoptic_answer(result, categories, image_id=image_id, masks=masks))
+    Args:
+        image: as it was decoded.
+        result: of `task.options`.
+    """
+    if task.picture_type is not None:
+        if isinstance(result, Instances):
+            return encode_picture(overlay_instances(image, result, categories), task.picture_type)
+        return encode_picture(overlay_panoptic(image, result, categories), task.picture_type)
+    if isinstance(result, Instances):
+        instance_masks = cast("InstanceMasks", task.masks)
+        answer = segment_answer(result, categories, image_id=task.id, masks=instance_masks)
+    else:
+        panoptic_masks = cast("PanopticMasks", task.masks)
+        answer = panoptic_answer(result, categories, image_id=task.id, masks=panoptic_masks)
+    return to_json(answer)
 
 
-def _predict_options(job: Job, *, masks: bool) -> PredictOptions:
-    return PredictOptions(
-        score_threshold=job.score_threshold,
-        max_instances=job.max_instances,
-        category_ids=job.category_ids,
-        masks=masks,
-    )
-
-
-def _check_device(device: str) -> str:
-    """Return the device; ValueError if there is no such one here."""
-    if device.partition(":")[0] not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device is {device!r}; it must be auto, cpu, cuda or cuda:N")
-    if device.startswith("cuda"):
-        number = device.partition(":")[2] or "0"
-        if not number.isdecimal() or int(number) >= torch.cuda.device_count():
-            raise ValueError(
-                f"device is {device!r}; this machine shows {torch.cuda.device_count()} CUDA devices"
-            )
-    return device
+def num_instances(result: Instances | PanopticSegmentation) -> int:
+    """Return how many instances or segments there are."""
+    return len(result) if isinstance(result, Instances) else len(result.segments)

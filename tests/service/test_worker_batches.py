@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn, cast
+
+import numpy as np
+import pytest
+import torch
+from service_fakes import INSTANCE_MODEL, picture
+
+from model.predictor import PredictOptions, Predictor
+from model.stages import StageTimes
+from model.structures import ImageBatch, Instances
+from service.arena import Arena, ArenaView
+from service.worker_batches import BatchRunner
+from service.worker_models import LoadedModel
+
+CANVAS_PIXELS = 800 * 1088  # of the pictures below, by the model's configuration
+
+
+class FakePredictor:
+    """Finds nothing; fails on batches of more pictures than it has memory for."""
+
+    config = INSTANCE_MODEL.config
+    categories = INSTANCE_MODEL.categories
+    device = torch.device("cpu")
+
+    def __init__(self) -> None:
+        self.most = 100
+        self.failure: Exception = torch.OutOfMemoryError("out of memory")
+        self.sizes: list[int] = []
+
+    def prepare(self, images: Sequence[np.ndarray], **_: object) -> ImageBatch:
+        return ImageBatch(
+            pixels=torch.zeros(len(images), 3, 1, 1),
+            resized_sizes=[],
+            output_sizes=[(image.shape[0], image.shape[1]) for image in images],
+        )
+
+    def segment_batch(
+        self, batch: ImageBatch, options: Sequence[PredictOptions], *, stages: StageTimes
+    ) -> list[Instances]:
+        self.sizes.append(len(batch.output_sizes))
+        if len(batch.output_sizes) > self.most:
+            raise self.failure
+        stages.seconds["forward"] += 1.0
+        return [
+            Instances(
+                height=height,
+                width=width,
+                boxes_xyxy=np.zeros((0, 4), dtype=np.float32),
+                scores=np.zeros(0, dtype=np.float32),
+                classes=np.zeros(0, dtype=np.int64),
+                masks=[],
+                areas=np.zeros(0, dtype=np.int64),
+            )
+            for height, width in batch.output_sizes
+        ]
+
+
+class Died(Exception):  # noqa: N818
+    pass
+
+
+class Bench:
+    """A runner on a fake predictor, and what it sends."""
+
+    def __init__(self) -> None:
+        self.predictor = FakePredictor()
+        self.sent: list[tuple[dict[str, Any], bytes]] = []
+        self.arena = Arena(2**16)
+        self._done = threading.Semaphore(0)
+        self.runner = BatchRunner(
+            {"m": LoadedModel(info=INSTANCE_MODEL, predictor=cast("Predictor", self.predictor))},
+            ArenaView(self.arena.fd, self.arena.num_bytes),
+            max_pixels=10_000,
+            max_side=1000,
+            num_threads=2,
+            send=self._send,
+            on_fatal=self._die,
+        )
+
+    def _send(self, header: dict[str, Any], body: bytes = b"") -> None:
+        self.sent.append((header, body))
+        if header["kind"] == "done":
+            self._done.release()
+
+    def _die(self, text: str) -> NoReturn:
+        raise Died(text)
+
+    def run(self, pictures: Sequence[bytes]) -> list[dict[str, Any]]:
+        """Run a batch, and return the headers sent once it is done."""
+        items = [
+            {
+                "item": number,
+                "offset": self.arena.put(data),
+                "length": len(data),
+                "task": "segment",
+                "score_threshold": 0.3,
+                "max_instances": 100,
+                "category_ids": None,
+                "masks": "rle",
+                "picture_type": None,
+                "id": None,
+                "request_id": "r",
+            }
+            for number, data in enumerate(pictures)
+        ]
+        prepared = self.runner.prepare({"kind": "batch", "batch": 9, "model": "m", "items": items})
+        self.runner.run(prepared)
+        assert self._done.acquire(timeout=30)
+        return [header for header, _ in self.sent]
+
+    def kinds(self) -> dict[int, str]:
+        return {header["item"]: header["kind"] for header, _ in self.sent if "item" in header}
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.runner.finish()
+    bench.arena.close()
+
+
+def test_batch_runs_whole_and_is_closed_after_its_last_picture(bench: Bench) -> None:
+    headers = bench.run([picture(8, 6)] * 3)
+    assert bench.predictor.sizes == [3]
+    assert bench.kinds() == {0: "answer", 1: "answer", 2: "answer"}
+    assert headers[0] == {"kind": "started", "batch": 9}
+    done = headers[-1]
+    assert (done["kind"], done["batch"], done["pixels"]) == ("done", 9, 3 * CANVAS_PIXELS)
+    assert done["seconds"]["forward"] == pytest.approx(1.0)
+
+
+def test_time_of_a_batch_is_shared_by_its_pictures(bench: Bench) -> None:
+    headers = bench.run([picture(8, 6)] * 4)
+    shares = [header["seconds"]["forward"] for header in headers if header["kind"] == "answer"]
+    assert shares == [0.25] * 4
+
+
+def test_batch_that_is_too_large_for_the_memory_runs_in_halves(bench: Bench) -> None:
+    bench.predictor.most = 2
+    headers = bench.run([picture(8, 6)] * 5)
+    assert bench.predictor.sizes == [5, 2, 3, 1, 2]
+    assert set(bench.kinds().values()) == {"answer"}
+    assert headers[-1]["pixels"] == 5 * CANVAS_PIXELS
+
+
+def test_picture_that_is_too_large_even_alone_is_told_with_its_canvas(bench: Bench) -> None:
+    bench.predictor.most = 0
+    headers = bench.run([picture(8, 6)] * 2)
+    assert bench.kinds() == {0: "too_big", 1: "too_big"}
+    assert headers[1]["pixels"] == CANVAS_PIXELS
+    assert headers[-1]["pixels"] == 0
+
+
+def test_no_memory_while_preparing_is_met_when_it_runs(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = bench.predictor.prepare
+
+    def fail(images: Sequence[np.ndarray], **_: object) -> ImageBatch:
+        if len(images) > 1:
+            raise MemoryError
+        return prepare(images)
+
+    monkeypatch.setattr(bench.predictor, "prepare", fail)
+    bench.run([picture(8, 6)] * 2)
+    assert bench.predictor.sizes == [1, 1]
+    assert set(bench.kinds().values()) == {"answer"}
+
+
+def test_defect_is_told_for_each_picture_and_the_next_batch_runs(bench: Bench) -> None:
+    bench.predictor.most, bench.predictor.failure = 1, RuntimeError("ours")
+    headers = bench.run([picture(8, 6)] * 2)
+    assert bench.kinds() == {0: "defect", 1: "defect"}
+    assert headers[1]["text"] == "RuntimeError: ours"
+    bench.sent.clear()
+    bench.run([picture(8, 6)])
+    assert bench.kinds() == {0: "answer"}
+
+
+def test_broken_device_ends_the_worker(bench: Bench) -> None:
+    bench.predictor.most = 0
+    bench.predictor.failure = RuntimeError("CUDA error: device-side assert triggered")
+    with pytest.raises(Died, match="device-side assert"):
+        bench.run([picture(8, 6)])
+
+
+def test_answer_that_cannot_be_encoded_is_a_defect_of_that_picture(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bytes:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr("service.worker_batches.encode_answer", fail)
+    bench.run([picture(8, 6)])
+    assert bench.kinds() == {0: "defect"}
+
+
+def test_bytes_outside_of_the_arena_are_a_defect_of_that_picture(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.arena, "put", lambda data: 2**20)
+    bench.run([picture(8, 6)])
+    assert bench.kinds() == {0: "defect"}
