@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--pictures", type=int, default=8)
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--short-side", type=int, default=256)
-    parser.add_argument("--optimizer", choices=tuple(_RATES), default="sgd")
+    parser.add_argument("--optimizer", choices=tuple(_RATES), default="adamw")
     parser.add_argument("--lr", type=float, help="(sgd 0.02, adamw 0.001)")
     parser.add_argument("--precision", choices=("float32", "bf16"), default="float32")
     parser.add_argument("--device", default="auto")
