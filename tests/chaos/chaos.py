@@ -20,7 +20,7 @@ sys.path[:0] = [str(_TESTS), str(_TESTS / "service")]
 import client_harm  # noqa: E402
 import surroundings_harm  # noqa: E402
 import worker_harm  # noqa: E402
-from chaos_server import Harm, Row, write_tiny_weights  # noqa: E402
+from chaos_server import Harm, Row, steady_pictures, write_tiny_weights  # noqa: E402
 
 SCENARIOS: dict[str, Callable[[Harm], Row | None]] = {
     scenario.__name__.replace("_", "-"): scenario
@@ -105,6 +105,7 @@ def main() -> int:
             num_faults=arguments.faults,
             num_malformed=arguments.malformed,
             rate=arguments.rate,
+            pictures=steady_pictures(),
         )
         for name in arguments.scenarios or SCENARIOS:
             row = SCENARIOS[name](harm)

@@ -46,7 +46,7 @@ class Row:
 class Harm:
     """How much of it. weights: of the servers, None where the worker needs none.
 
-    command: of the server, what Python runs.
+    command: of the server, what Python runs. pictures: the steady load's.
     """
 
     weights: Path | None
@@ -55,6 +55,7 @@ class Harm:
     num_faults: int = 5
     num_malformed: int = 10_000
     rate: float = 20.0
+    pictures: Sequence[Picture]
 
     @contextmanager
     def server(self, *flags: str) -> Iterator[Server]:
@@ -67,12 +68,12 @@ class Harm:
 
     def load(self, server: Server) -> SteadyLoad:
         """Return a steady load of many pictures, not begun."""
-        return SteadyLoad(server.url, steady_pictures(), rate=self.rate)
+        return SteadyLoad(server.url, self.pictures, rate=self.rate)
 
 
-def steady_pictures(number: int = 40) -> list[Picture]:
-    """Return small pictures, each of another size."""
-    return [noisy_picture(80 + 3 * n, 140 - 2 * n, seed=n) for n in range(number)]
+def steady_pictures(number: int = 40, width: int = 80) -> list[Picture]:
+    """Return small pictures from that width, each of another size."""
+    return [noisy_picture(width + 3 * n, 140 - 2 * n, seed=n) for n in range(number)]
 
 
 def write_tiny_weights(path: Path) -> Path:

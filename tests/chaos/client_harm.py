@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from urllib.parse import urlsplit
 
-from chaos_server import Harm, Row, steady_pictures, still_serves
+from chaos_server import Harm, Row, still_serves
 from malformed_requests import head, malformed_request
 from serving import Server
 from steady_load import HUNG_S, Client, Picture
@@ -25,7 +25,7 @@ def damaged(harm: Harm) -> Row:
         row = Row(scenario="damaged pictures", tally=load.tally, injected=20 * harm.num_faults)
         client = Client(server.url, load.tally, threading.Lock())
         for number in range(row.injected):
-            good = draw.choice(steady_pictures(4))
+            good = draw.choice(harm.pictures)
             spoilt = Picture(data=_spoilt(good.data, draw), width=good.width, height=good.height)
             allowed = frozenset({200, 400, 413, 415, 422})
             code = client.post(spoilt, f"damaged-{number}", "/segment", allowed)
@@ -45,7 +45,7 @@ def vanishing(harm: Harm) -> Row:
     with harm.server() as server, harm.load(server) as load:
         row = Row(scenario="clients that leave", tally=load.tally, injected=40 * harm.num_faults)
         for number in range(row.injected):
-            data = draw.choice(steady_pictures(4)).data
+            data = draw.choice(harm.pictures).data
             start = head("POST /segment", data, "Content-Type: image/jpeg")
             whole = start + data
             part = whole if number % 2 else whole[: draw.randrange(1, len(whole))]

@@ -195,7 +195,7 @@ class SteadyLoad:
     """So many requests a second from so many clients in threads, inside a `with` block."""
 
     def __init__(
-        self, url: str, pictures: Sequence[Picture], *, rate: float = 20.0, num_clients: int = 8
+        self, url: str, pictures: Sequence[Picture], *, rate: float = 20.0, num_clients: int = 12
     ) -> None:
         self.tally = Tally()
         self._lock = threading.Lock()
