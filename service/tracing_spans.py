@@ -1,10 +1,10 @@
 """Spans of requests, of their stages and of batches, made after the fact from measured seconds.
 
     the caller's span
-    └── POST /segment                    a request, from its head to the end of its answer
-        ├── read, parse, serialise       measured in this process
+    └── POST /segment                        a request, from its head to the end of its answer
+        ├── read, parse, fetch, serialise    measured in this process
         └── queue, decode, preprocess, forward, postprocess, encode      of each picture
-    batch                                what a worker ran at once
+    batch                                    what a worker ran at once
 
 A worker exports nothing: its spans are made here from the seconds that it reports. A batch has
 pictures of several requests; its span lies in the trace of the first that is sampled and links
