@@ -8,7 +8,7 @@ PORT ?= 8000
 DATA ?=
 PHOTOS ?= tests/golden/_images
 
-.PHONY: help install serve test test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation test-gpu overfit demo-weights bench-train bench-serve test-chaos fuzz-images lint format clean
+.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation test-gpu overfit demo-weights bench-train bench-serve test-chaos fuzz-images lint format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,9 @@ test-cuda-emulation: install ## The CUDA kernels as plain C++, sanitized, 100,00
 		LD_PRELOAD="$(foreach name,asan ubsan stdc++,$(shell c++ -print-file-name=lib$(name).so))" \
 		$(BIN)/python -m pytest tests/model/test_cuda_kernels.py
 
+test-api: install ## The server against its own OpenAPI document, thousands of requests (schemathesis)
+	$(BIN)/python tests/service/check_api.py 300
+
 test-gpu: install ## What needs a CUDA device
 	$(BIN)/python -m pytest -m gpu
 
@@ -75,7 +78,7 @@ fuzz-images: install ## Spoilt pictures at the decoder's door and at a server's,
 	$(BIN)/python bench/fuzz_images.py --http --cases 5000
 
 test-chaos: install ## A server under load while its workers die, hang and run out of memory; minutes
-	$(BIN)/python -m pytest -m chaos tests/chaos
+	$(BIN)/python tests/chaos/chaos.py
 
 lint: install ## Linters, types and import contracts
 	$(BIN)/ruff check .
