@@ -10,13 +10,16 @@ from service.errors import ServiceError
 _MODEL = {"name": "R_50_3x", "weights": "sha256:0f3a9c2b", "categories": "coco"}
 _RUN_LENGTHS = {"size": [480, 640], "counts": "Zfm14"}
 
+# A grey PNG of 8×8, so that the examples can be tried. No options that the query string may hold
+# too: documentation pages fill in its defaults, and the two would contradict each other.
+_PICTURE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAEElEQVR4nGOsYIAAJgaKGAAj0ACI5/8dTgAAAABJ"
+    "RU5ErkJggg=="
+)
+
 REQUESTS: dict[Task, dict[str, Any]] = {
-    "segment": {
-        "images": [{"data": "/9j/4AAQSkZJRg==", "id": "bus.jpg"}],
-        "score_threshold": 0.5,
-        "classes": ["bus", "person"],
-    },
-    "panoptic": {"images": [{"data": "/9j/4AAQSkZJRg==", "id": "bus.jpg"}], "masks": "png"},
+    "segment": {"images": [{"data": _PICTURE, "id": "grey.png"}], "classes": ["bus", "person"]},
+    "panoptic": {"images": [{"data": _PICTURE, "id": "grey.png"}]},
 }
 
 ANSWERS: dict[Task, dict[str, Any]] = {

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from service import examples
-from service.bodies import FORM_TYPE, JSON_TYPE, RAW_TYPES
+from service.bodies import FORM_TYPE, JSON_TYPE, PART_NAMES, RAW_TYPES
 from service.engine import Task
 from service.keys import open_paths
 from service.metrics import MEDIA_TYPE as METRICS_TYPE
@@ -125,15 +125,21 @@ def _run(task: Task, settings: Settings) -> dict[str, Any]:
 
 
 def _request_content(task: Task, name: str) -> dict[str, Any]:
+    parts = {"type": "array", "items": _BINARY, "minItems": 1}
     form = {
         "type": "object",
-        "description": "Parts called `file`, `images` or `files` are read like `image`.",
-        "properties": {"image": {"type": "array", "items": _BINARY, "minItems": 1}},
-        "required": ["image"],
+        "description": "The images; any of the names will do.",
+        "properties": dict.fromkeys(PART_NAMES, parts),
+        "minProperties": 1,
+        "additionalProperties": False,
     }
+    encoding = {"contentType": ", ".join(RAW_TYPES)}
     return {
         **{media_type: {"schema": _BINARY} for media_type in RAW_TYPES},
-        FORM_TYPE: {"schema": form},
+        FORM_TYPE: {
+            "schema": form,
+            "encoding": dict.fromkeys(PART_NAMES, encoding),
+        },
         JSON_TYPE: {"schema": reference(f"{name}Request"), "example": examples.REQUESTS[task]},
     }
 

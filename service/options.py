@@ -46,7 +46,9 @@ class Options(BaseModel):
         "only. By default `json`, or `overlay` where `Accept` takes only JPEG or PNG.",
     )
     format: Literal["native", "coco", "roboflow", "labelstudio", "cvat", "fiftyone"] = Field(
-        "native", description="The shape of the answer. Only `native` is available so far."
+        "native",
+        description="The shape of the answer. Only `native` is available so far.",
+        json_schema_extra={"enum": ["native"]},
     )
 
     @field_validator("score_threshold", "max_instances", mode="before")

@@ -80,6 +80,7 @@ def test_every_option_is_documented_with_its_range_and_default(
     assert options["masks"]["schema"]["default"] == "rle"
     assert options["render"]["schema"]["enum"] == ["json", "overlay"]
     assert options["classes"]["schema"]["type"] == "array"
+    assert options["format"]["schema"]["enum"] == ["native"]  # what there is
 
 
 @pytest.mark.parametrize("path", ["/segment", "/panoptic"])
@@ -113,6 +114,19 @@ def test_examples_fit_their_records() -> None:
     PanopticRequest.model_validate(examples.REQUESTS["panoptic"])
     SegmentAnswer.model_validate(examples.ANSWERS["segment"])
     PanopticAnswer.model_validate(examples.ANSWERS["panoptic"])
+
+
+@pytest.mark.parametrize("task", ["segment", "panoptic"])
+def test_examples_of_requests_are_answered(task: Task, document: dict[str, Any]) -> None:
+    operation = document["paths"][f"/{task}"]["post"]
+    example = operation["requestBody"]["content"]["application/json"]["example"]
+    defaults = {
+        one["name"]: one["schema"]["default"]
+        for one in operation["parameters"]
+        if "default" in one["schema"]
+    }
+    answer = call(app_of(), "POST", f"/{task}", json=example, params=defaults)
+    assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.parametrize("kind", KINDS)

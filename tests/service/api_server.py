@@ -1,0 +1,62 @@
+"""The HTTP door before an engine that answers at once, as records of the API say: for testing it.
+
+`python api_server.py FILE` serves until it is killed; its address stands in the file then.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+from PIL import Image
+from service_fakes import INSTANCE_MODEL, PANOPTIC_MODEL, FakeEngine
+
+from service import examples
+from service.answers import to_json
+from service.app import create_app
+from service.engine import Job, Picture, Result
+from service.http_server import guarded_protocol
+from service.settings import Settings
+
+
+class ExampleEngine(FakeEngine):
+    """Answers with the examples of the OpenAPI document."""
+
+    async def submit(self, job: Job) -> Result:
+        [model] = (one for one in self.models if one.name == job.model)
+        bodies = tuple(_answer(job, picture) for picture in job.pictures)
+        return Result(bodies=bodies, seconds={"queue": 0.001}, model=model)
+
+
+def _answer(job: Job, picture: Picture) -> bytes:
+    if job.picture_type is not None:
+        buffer = io.BytesIO()
+        Image.new("RGB", (picture.width, picture.height)).save(
+            buffer, job.picture_type.removeprefix("image/")
+        )
+        return buffer.getvalue()
+    [image] = examples.ANSWERS[job.task]["images"]
+    return to_json({**image, "id": picture.id, "width": picture.width, "height": picture.height})
+
+
+def main(file: Path) -> None:
+    settings = Settings(admin=True, body_timeout_s=5, head_timeout_s=5)
+    config = uvicorn.Config(
+        create_app(settings, ExampleEngine([INSTANCE_MODEL, PANOPTIC_MODEL])),
+        http=guarded_protocol(settings),
+        ws="none",
+        log_level="error",
+        access_log=False,
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        whole = file.with_suffix(".part")
+        whole.write_text(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        whole.rename(file)
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
