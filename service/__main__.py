@@ -74,13 +74,16 @@ def main(
         return _refuse(f"cannot listen on {settings.host}:{settings.port}: {reason}")
     metrics = Metrics()
     try:
-        engine = open_engine(settings, metrics, worker_command)
+        engine = open_engine(settings, metrics, worker_command, tracing)
     except ValueError as error:
         listener.close()
         return _refuse(str(error))
     app = create_app(settings, engine, metrics, tracing, keyring)
     with listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(settings, app, engine, keyring, listener))
+        code = runner.run(_serve(settings, app, engine, metrics, keyring, listener))
+    if tracing is not None:
+        tracing.close()
+    return code
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -95,6 +98,7 @@ async def _serve(
     settings: Settings,
     app: FastAPI,
     engine: Engine,
+    metrics: Metrics,
     keyring: Keyring,
     listener: socket.socket,
 ) -> int:
@@ -110,6 +114,7 @@ async def _serve(
             timeout_graceful_shutdown=int(settings.deadline_s) + LAST_ANSWERS_S,
         )
     )
+    metrics.watch_connections(lambda: len(server.server_state.connections))
     _stop_on_signals(settings, engine, server)
     reloading = _Reloading(engine, keyring)
     serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -6,7 +6,7 @@ import itertools
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service.batching import Item
 from service.errors import (
@@ -25,6 +25,9 @@ from service.waiting_room import WaitingRoom, poisoned
 from service.wire import Frame
 from service.worker_link import Sent, WorkerLink
 
+if TYPE_CHECKING:
+    from service.tracing_spans import Tracing
+
 log = logging.getLogger(__name__)
 
 # One batch runs, and one is prepared meanwhile.
@@ -41,12 +44,21 @@ class Dispatcher:
     Args:
         room: where pictures wait.
         hang_s: a batch may take that long whatever is expected of it.
+        tracing: makes the spans of batches; None: nobody wants any.
     """
 
-    def __init__(self, room: WaitingRoom, metrics: Metrics, *, hang_s: float) -> None:
+    def __init__(
+        self,
+        room: WaitingRoom,
+        metrics: Metrics,
+        *,
+        hang_s: float,
+        tracing: Tracing | None = None,
+    ) -> None:
         self._room = room
         self._metrics = metrics
         self._hang_s = hang_s
+        self._tracing = tracing
         self._numbers = itertools.count(1)
         self._out: dict[int, PendingPicture] = {}  # not answered yet, by number
 
@@ -95,6 +107,9 @@ class Dispatcher:
     def bring_home(self, link: WorkerLink, reason: str) -> None:
         """Let the pictures of a lost worker run again, each once and alone, or give them up."""
         pictures = [picture for sent in link.sent.values() for picture in sent.work]
+        for sent in link.sent.values():
+            if sent.span is not None:
+                sent.span.end(failure=reason)
         link.sent.clear()
         undone = [p for p in pictures if self._out.pop(p.number, None) is not None]
         again = [p for p in undone if self._may_run_again(link, p, reason)]
@@ -136,6 +151,11 @@ class Dispatcher:
         pixels = sum(picture.canvas_pixels for picture in pictures)
         expected_s = self._room.costs[name].seconds(pixels)
         sent = self._sent(next(self._numbers), pictures, pixels, expected_s)
+        if self._tracing is not None:
+            parents = [picture.request.job.traceparent for picture in pictures]
+            sent.span = self._tracing.begin_batch(model=name, device=link.device, parents=parents)
+            for picture in pictures:
+                picture.span = sent.span
         items = [picture.to_json() for picture in pictures]
         link.send_batch(
             {"kind": "batch", "batch": sent.number, "model": name, "items": items}, sent
@@ -176,6 +196,13 @@ class Dispatcher:
                     num_instances=header["num_instances"],
                 )
                 queue_s = picture.sent - picture.submitted
+                if picture.span is not None:
+                    picture.span.picture(
+                        request.job.traceparent,
+                        index=picture.index,
+                        submitted=picture.submitted,
+                        seconds=header["seconds"],
+                    )
                 request.add(picture.index, frame.body, {"queue": queue_s, **header["seconds"]})
             case "refused":
                 error = by_kind(header["error"])(header["detail"])
@@ -205,6 +232,8 @@ class Dispatcher:
                 picture.request.fail(InternalError(INTERNAL_DETAIL))
             self._room.release(picture)
         link.seat.has_worked()
+        if done.span is not None:
+            done.span.end(padded_pixels=header["pixels"])
         name = done.work[0].request.job.model
         if header["pixels"] > 0:
             held_s = time.monotonic() - done.reached_head

@@ -45,6 +45,7 @@ class Job:
     picture_type: media type of the drawing to answer with; None answers JSON.
     deadline: when nobody waits any more, in seconds of `time.monotonic`.
     request_id: what the logs call the request.
+    traceparent: the W3C header of the span that its work lies below; None if there is none.
     """
 
     task: Task
@@ -57,6 +58,7 @@ class Job:
     picture_type: str | None
     deadline: float
     request_id: str
+    traceparent: str | None = None
 
     @property
     def num_bytes(self) -> int:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service.batching import Item
 from service.engine import Job, ModelInfo, Result
+
+if TYPE_CHECKING:
+    from service.tracing_spans import BatchSpan
 
 
 @dataclass(eq=False, kw_only=True)
@@ -56,6 +59,7 @@ class PendingPicture(Item):
     num_deaths: workers that died while they had it.
     sent: when it left the queue, on the monotonic clock.
     digest: what the poison list knows it by, where that had to be asked.
+    span: of the batch it is in; None where nothing is traced.
     """
 
     canvas: tuple[int, int]
@@ -67,6 +71,7 @@ class PendingPicture(Item):
     num_deaths: int = 0
     sent: float = 0.0
     digest: bytes | None = None
+    span: BatchSpan | None = None
 
     @property
     def id(self) -> str | None:
@@ -88,4 +93,5 @@ class PendingPicture(Item):
             "picture_type": job.picture_type,
             "id": self.id,
             "request_id": job.request_id,
+            "traceparent": job.traceparent,
         }

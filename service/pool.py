@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service.admission import Load
 from service.arena import Arena
@@ -18,6 +18,9 @@ from service.settings import Settings
 from service.waiting_room import WaitingRoom
 from service.worker_link import LinkTimes, WorkerLink
 
+if TYPE_CHECKING:
+    from service.tracing_spans import Tracing
+
 WORKER_COMMAND = (sys.executable, "-m", "service.worker_process")
 
 
@@ -25,12 +28,14 @@ def open_engine(
     settings: Settings,
     metrics: Metrics,
     command: Sequence[str] = WORKER_COMMAND,
+    tracing: Tracing | None = None,
 ) -> PoolEngine:
     """Return the engine, not started.
 
     Args:
         settings: with devices that are there; each has one worker process.
         command: what runs a worker process.
+        tracing: makes the spans of batches; None: nobody wants any.
 
     Raises:
         ValueError: the memory for waiting pictures cannot be had.
@@ -73,7 +78,7 @@ def open_engine(
         open_seats,
         arena=arena,
         room=room,
-        dispatcher=Dispatcher(room, metrics, hang_s=settings.hang_s),
+        dispatcher=Dispatcher(room, metrics, hang_s=settings.hang_s, tracing=tracing),
         metrics=metrics,
         record=record,
         canary_every_s=settings.canary_every_s,

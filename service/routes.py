@@ -70,10 +70,13 @@ class SegmentationRoutes:
                 f"the request was not answered within {allowed_s:g} s; send fewer or smaller "
                 "images, or ask again when the server is less busy"
             ) from None
-        context_of(request).stages.update(result.seconds)
+        context = context_of(request)
+        context.stages.update(result.seconds)
         if job.picture_type is not None:
             return Response(result.bodies[0], media_type=job.picture_type)
-        return Response(join_answers(result.model, result.bodies), media_type=JSON)
+        with context.measure("serialise"):
+            answer = join_answers(result.model, result.bodies)
+        return Response(answer, media_type=JSON)
 
     async def _receive_job(self, task: Task, request: Request, hold: Hold, deadline: float) -> Job:
         """Judge everything that can be judged without decoding, the cheapest first."""
@@ -102,7 +105,7 @@ class SegmentationRoutes:
             with context.measure("fetch"):
                 pictures = await self._fetch(request, body, hold)
             job = replace(job, pictures=pictures)
-        return job
+        return replace(job, traceparent=context.traceparent)
 
     def _parse(
         self,

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -18,6 +18,7 @@ from service.wire import Frame, encode_frame, read_frame
 
 if TYPE_CHECKING:
     from service.seats import Seat
+    from service.tracing_spans import BatchSpan
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Sent:
     allowed_s: float
     sent: float
     reached_head: float
+    span: BatchSpan | None = None
 
 
 class LinkOwner(Protocol):
@@ -129,7 +131,7 @@ class WorkerLink:
             if writer is not None:
                 writer.close()
             if process is not None:
-                await asyncio.shield(self._see_off(process))
+                await _through_cancelling(self._see_off(process))
             self.state = "gone"
         if self._is_stop_asked and not self.sent and self._killed_for is None:
             reason = "stopped"
@@ -192,6 +194,9 @@ class WorkerLink:
             reader, writer = await asyncio.open_connection(sock=ours)
         except BaseException:
             ours.close()
+            if self.pid:
+                self.kill("stopped")
+                await _through_cancelling(self._see_off(process))
             raise
         return process, reader, writer
 
@@ -243,3 +248,16 @@ class WorkerLink:
             with suppress(ProcessLookupError):
                 process.kill()
             self.exit_code = await process.wait()
+
+
+async def _through_cancelling(work: Coroutine[None, None, None]) -> None:
+    """Finish the work whatever happens; a cancellation in the meantime is told at the end."""
+    task = asyncio.ensure_future(work)
+    told: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            told = error
+    if told is not None:
+        raise told
