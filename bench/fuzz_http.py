@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +22,8 @@ _CODES = {200: "decoded", 400: "not an image", 413: "too large", 415: "unsupport
 
 def send(seed: int, first: int, last: int, weights: str) -> Iterator[Outcome]:
     """Yield what a server, started for it, answers to the cases."""
+    # Told to stop: by an exception, so that the server is stopped, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with TemporaryDirectory() as folder:
         if weights in RANDOM:
             weights = str(random_weights(weights, Path(folder)))

@@ -23,6 +23,7 @@ import argparse
 import json
 import math
 import random
+import signal
 import sys
 import tempfile
 from dataclasses import asdict, replace
@@ -42,6 +43,8 @@ _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tiff", ".bmp"})
 
 
 def main() -> None:
+    # Told to stop: by an exception, so that the servers are stopped, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     arguments, flags = parse()
     with tempfile.TemporaryDirectory() as folder:
         weights = arguments.weights

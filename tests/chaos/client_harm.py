@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import threading
+import time
 from collections import Counter
 from urllib.parse import urlsplit
 
@@ -53,6 +54,7 @@ def vanishing(harm: Harm) -> Row:
                 sock.sendall(part)
                 if draw.random() < 0.5:  # leave with a reset, not a goodbye
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            time.sleep(0.02)
         load.stop()
         row.notes += still_serves(server, load.tally)
     return row
