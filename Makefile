@@ -8,7 +8,7 @@ PORT ?= 8000
 DATA ?=
 PHOTOS ?= tests/golden/_images
 
-.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation test-gpu overfit demo-weights bench-train bench-serve test-chaos fuzz-images lint format clean
+.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation test-gpu overfit demo-weights bench-train bench-serve test-chaos fuzz-images watch-test docs lint format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -79,6 +79,13 @@ fuzz-images: install ## Spoilt pictures at the decoder's door and at a server's,
 
 test-chaos: install ## A server under load while its workers die, hang and run out of memory; minutes
 	$(BIN)/python tests/chaos/chaos.py
+
+watch-test: install ## Alerts, dashboard and scalers against a real Prometheus and servers under load; minutes
+	$(BIN)/python -m pytest tests/watch/test_watch_files.py tests/watch/live_queries.py
+
+docs: install ## The pages of docs/ as a site, in build/site
+	@$(BIN)/python -c 'import material' 2>/dev/null || $(PIP) --no-build-isolation --editable '.[docs]'
+	$(BIN)/python -m mkdocs build --strict
 
 lint: install ## Linters, types and import contracts
 	$(BIN)/ruff check .
