@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ _NAME = re.compile(r"\b(?:blendmask|process|up)[a-z0-9_]*\b(?!:)")
 _SUFFIX = re.compile(r"_(bucket|sum|count|total|info)$")
 
 
+@cache
 def known_metrics() -> set[str]:
     """Return the names that the server's metrics page tells."""
     listed = re.findall(r"^\| `([a-z_]+)`", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE)
