@@ -8,10 +8,10 @@ PORT ?= 8000
 DATA ?=
 PHOTOS ?= tests/golden/_images
 
-.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation test-gpu overfit demo-weights bench-train bench-serve test-chaos fuzz-images watch-test docs lint format clean
+.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation test-gpu overfit demo-weights bench-train bench-serve test-chaos fuzz-images k8s-test watch-test docs lint format clean
 
 help: ## Show the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 install: $(VENV)/.installed ## Create the environment with the tested set of packages
 
@@ -79,6 +79,18 @@ fuzz-images: install ## Spoilt pictures at the decoder's door and at a server's,
 
 test-chaos: install ## A server under load while its workers die, hang and run out of memory; minutes
 	$(BIN)/python tests/chaos/chaos.py
+
+# kustomize or kubectl must be there; the rest is installed apart from the project's environment.
+# K8S_IMAGE=localhost/blendmask-server:TAG also runs the CPU overlay's pod, under podman.
+K8S_TOOLS := build/k8s-tools
+$(K8S_TOOLS)/.installed: $(wildcard tests/k8s/requirements*.txt)
+	$(PYTHON) -m venv $(K8S_TOOLS)
+	$(K8S_TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/k8s/requirements.txt
+	$(K8S_TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement tests/k8s/requirements-no-deps.txt
+	@touch $@
+
+k8s-test: install $(K8S_TOOLS)/.installed ## Render, validate and scan k8s/ (K8S_IMAGE=image: and run a pod)
+	K8S_TOOLS=$(CURDIR)/$(K8S_TOOLS) $(BIN)/python -m pytest -m 'k8s or not k8s' tests/k8s
 
 watch-test: install ## Alerts, dashboard and scalers against a real Prometheus and servers under load; minutes
 	$(BIN)/python -m pytest tests/watch/test_watch_files.py tests/watch/live_queries.py
