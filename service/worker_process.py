@@ -46,6 +46,9 @@ _WARMUP_PIXELS = 12_000_000
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Serve until told to stop, and exit."""
     faulthandler.enable()
+    # Read when PyTorch is loaded. Its threads would spin while they wait for each other, and on
+    # a machine with other work, decoders for a start, that makes a forward pass many times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _live_and_die_with_the_server()
     parser = argparse.ArgumentParser(prog="python -m service.worker_process")
     parser.add_argument("--socket", type=int, required=True, help="descriptor of a stream socket")
