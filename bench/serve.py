@@ -26,6 +26,7 @@ import random
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from masks import machine
 from serve_modes import Section, Setup
 from serve_weights import RANDOM, random_weights
 
-from service.settings import Settings
+from service.configuration.settings import Settings
 
 MODES = ("generator", "capacity", "sweep", "overhead", "litserve", "memory", "same-bytes")
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tiff", ".bmp"})
@@ -64,33 +65,38 @@ def main() -> None:
             number=arguments.number,
             seed=arguments.seed,
         )
-        sections = measure(setup, arguments.modes)
-    described = f"{machine()}. Weights: {Path(arguments.weights).name}, {arguments.threads} threads"
-    described += f", {len(setup.photos)} photos, flags: {' '.join(flags) or 'none'}."
-    write(arguments.out, described, sections)
+        described = f"{machine()}. Weights: {Path(arguments.weights).name}, "
+        described += f"{arguments.threads} threads in each process that predicts, "
+        described += f"{len(setup.photos)} photos, flags: {' '.join(flags) or 'none'}."
+        sections = []
+        for section in measure(setup, arguments.modes):
+            sys.stderr.write(f"{section.title}\n")
+            sections.append(section)
+            if arguments.out is not None:
+                write(arguments.out, described, sections)
+    if arguments.out is None:
+        sys.stdout.write(markdown(described, sections))
 
 
-def measure(setup: Setup, modes: list[str]) -> list[Section]:
-    """Return the sections of the chosen modes, in the order of `MODES`."""
-    sections = []
+def measure(setup: Setup, modes: list[str]) -> Iterator[Section]:
+    """Yield the sections of the chosen modes, in the order of `MODES` but for the servers used."""
     if "generator" in modes:
-        sections.append(serve_modes.generator(setup))
+        yield serve_modes.generator(setup)
     if {"capacity", "sweep", "memory", "same-bytes"} & set(modes):
         with setup.serve() as target:
             if {"capacity", "sweep"} & set(modes):
                 peak, section = serve_modes.capacity(setup, target)
-                sections.append(section)
+                yield section
             if "sweep" in modes:
-                sections.append(serve_modes.sweep(setup, target, peak))
+                yield serve_modes.sweep(setup, target, peak)
             if "same-bytes" in modes:
-                sections.append(serve_modes.same_bytes(replace(setup, number=200), target))
+                yield serve_modes.same_bytes(replace(setup, number=200), target)
             if "memory" in modes:
-                sections.append(serve_modes.memory(setup, target))
+                yield serve_modes.memory(setup, target)
     if "overhead" in modes:
-        sections.append(serve_versus.overhead(setup))
+        yield serve_versus.overhead(setup)
     if "litserve" in modes:
-        sections.append(serve_versus.litserve(setup))
-    return sections
+        yield serve_versus.litserve(setup)
 
 
 def find_photos(folders: list[Path], seed: int, most: int = 500) -> list[str]:
@@ -102,14 +108,16 @@ def find_photos(folders: list[Path], seed: int, most: int = 500) -> list[str]:
     return [str(file.resolve()) for file in drawn]
 
 
-def write(out: Path | None, described: str, sections: list[Section]) -> None:
+def markdown(described: str, sections: list[Section]) -> str:
+    """Return the report."""
     parts = [f"# The server under load\n\n{described}"]
     parts += [f"## {section.title}\n\n{section.text}" for section in sections]
-    text = "\n\n".join(parts) + "\n"
-    if out is None:
-        sys.stdout.write(text)
-        return
-    out.with_suffix(".md").write_text(text)
+    return "\n\n".join(parts) + "\n"
+
+
+def write(out: Path, described: str, sections: list[Section]) -> None:
+    """Write the report as Markdown and as JSON."""
+    out.with_suffix(".md").write_text(markdown(described, sections))
     data = {"machine": described, "sections": [asdict(section) for section in sections]}
     out.with_suffix(".json").write_text(json.dumps(_finite(data)))
 

@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -89,8 +89,10 @@ def started(
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)  # a session of its own: only what it started
+            process.kill()
             process.wait()
+        with suppress(ProcessLookupError):  # a session of its own: only what it left behind
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def ours(flags: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ import torch
 
 from model.predictor import Predictor
 from model.structures import DensePredictions, ImageBatch
-from service import worker_process
+from service.worker import process as worker_process
 
 # The same read backwards, as some networks take blue first.
 HANG = (250, 10, 250)  # the forward pass never ends

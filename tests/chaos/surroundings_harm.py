@@ -47,13 +47,13 @@ def full_shared_memory(harm: Harm) -> Row | None:
 
 
 def full_disk(harm: Harm) -> Row | None:
-    """No room for logs (each write fails) nor for the record of canvases, nor in /tmp."""
+    """No room for logs (each write fails) nor for the record of canvases."""
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "records"
         record.mkdir()
         return _without_room(
             harm,
-            "full disk for logs, records and /tmp",
+            "full disk for logs and records",
             str(record),
             *("--canvas-record", str(record / "canvases.json"), "--log-level", "info"),
         )
