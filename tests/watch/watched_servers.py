@@ -73,6 +73,8 @@ def watched(folder: Path) -> Iterator[Prometheus]:
         with _prometheus(folder, (server.url, wrong.url)) as prometheus:
             time.sleep(3)  # the first scrapes come before the first errors
             _put_load(server, wrong)
+            for one in (server, wrong):
+                assert one.process.poll() is None, f"the server stopped; {one.output()}"
             yield prometheus
 
 
@@ -161,7 +163,8 @@ def _put_load(server: Server, wrong: Server) -> None:
 
 def _client(url: str, ends: float, number: int) -> None:
     pictures = [noisy_picture(60 + 40 * n, 60, seed=number).data for n in range(3)]
-    with httpx.Client(base_url=url, timeout=60) as client:
+    gone = contextlib.suppress(httpx.TransportError)  # told of when all is over
+    with gone, httpx.Client(base_url=url, timeout=60) as client:
         while time.monotonic() < ends:
             for path in ("/segment", "/panoptic"):
                 for picture in pictures:
