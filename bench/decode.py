@@ -29,7 +29,7 @@ from model.categories import Categories
 from model.decode import decode_image
 from model.rle import encode_crop
 from model.structures import Instances
-from service.answers import to_json
+from service.http.answers import to_json
 
 Decoder = Callable[[bytes], np.ndarray]
 NUM_INSTANCES = 100
@@ -117,7 +117,7 @@ def answer() -> dict[str, Any]:
 def measure_json(repeats: int) -> None:
     encoders: dict[str, Callable[[Any], bytes]] = {
         "`json.dumps`": lambda value: json.dumps(value, separators=(",", ":")).encode(),
-        "`service.answers.to_json`": to_json,
+        "`service.http.answers.to_json`": to_json,
     }
     try:
         encoders["orjson"] = import_module("orjson").dumps

@@ -36,7 +36,7 @@ from fuzz_seeds import seed_pictures
 
 from model.decode import ImageError, ImageTooLargeError, UnsupportedImageError, decode_image
 from model.image_header import read_header
-from service.settings import Settings
+from service.configuration.settings import Settings
 
 HANG_S = 5.0
 _MEMORY_BYTES = 4 * 2**30

@@ -27,7 +27,7 @@ from model.decode import decode_image
 from model.predictor import Predictor
 from model.structures import Instances
 from model.zoo import open_model
-from service.answers import to_json
+from service.http.answers import to_json
 
 # Resolved by FastAPI from the annotation, so that the raw body arrives.
 Bytes = Annotated[bytes, Body(media_type="application/octet-stream")]

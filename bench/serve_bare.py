@@ -32,8 +32,8 @@ from model.image_header import read_header
 from model.predictor import PredictOptions, Predictor
 from model.structures import Instances
 from model.zoo import open_model
-from service.answers import to_json
-from service.settings import Settings
+from service.configuration.settings import Settings
+from service.http.answers import to_json
 
 # What the server asks of the predictor when a request has no options.
 OPTIONS = PredictOptions(

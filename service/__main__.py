@@ -14,20 +14,20 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
-from service.cli import PROGRAM, parse_command_line
-from service.devices import settle_devices
+from service.configuration.cli import PROGRAM, parse_command_line
+from service.configuration.devices import settle_devices
+from service.configuration.printing import settings_as_toml
+from service.configuration.settings import Settings
+from service.configuration.sources import read_settings
 from service.engine import Engine, LoadError
-from service.http_server import guarded_protocol
-from service.keys import Keyring, open_keyring
-from service.listening import address_of, listen, make_room
-from service.logs import configure_logging
-from service.metrics import Metrics
-from service.pool import WORKER_COMMAND, open_engine
-from service.settings import Settings
-from service.settings_print import settings_as_toml
-from service.settings_sources import read_settings
-from service.tracing import open_tracing
+from service.http.keys import Keyring, open_keyring
+from service.http.listening import address_of, listen, make_room
+from service.http.server import guarded_protocol
+from service.pool.opening import WORKER_COMMAND, open_engine
 from service.version import server_version
+from service.watch.logs import configure_logging
+from service.watch.metrics import Metrics
+from service.watch.tracing import open_tracing
 
 log = logging.getLogger(__name__)
 

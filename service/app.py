@@ -14,23 +14,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from service import openapi
-from service.admin_routes import AdminRoutes
-from service.answers import to_json
-from service.connection_state import CloseUnread
+from service.configuration.settings import Settings
 from service.engine import Engine
-from service.info_routes import InfoRoutes
-from service.keys import Doorkeeper, Keyring, open_keyring
-from service.loop_lag import sample_lag
-from service.metrics import Metrics
-from service.middleware import Envelope
-from service.negotiation import JSON
-from service.problems import install_problem_handlers
-from service.routes import SegmentationRoutes
-from service.settings import Settings
+from service.http import openapi
+from service.http.admin_routes import AdminRoutes
+from service.http.answers import to_json
+from service.http.connection_state import CloseUnread
+from service.http.info_routes import InfoRoutes
+from service.http.keys import Doorkeeper, Keyring, open_keyring
+from service.http.middleware import Envelope
+from service.http.negotiation import JSON
+from service.http.problems import install_problem_handlers
+from service.http.routes import SegmentationRoutes
+from service.watch.loop_lag import sample_lag
+from service.watch.metrics import Metrics
 
 if TYPE_CHECKING:
-    from service.tracing_spans import Tracing
+    from service.watch.tracing_spans import Tracing
 
 TITLE = "BlendMask server"
 DISTRIBUTION = "blendmask-server"

@@ -14,12 +14,12 @@ import uvicorn
 from PIL import Image
 from service_fakes import INSTANCE_MODEL, PANOPTIC_MODEL, FakeEngine
 
-from service import examples
-from service.answers import to_json
 from service.app import create_app
+from service.configuration.settings import Settings
 from service.engine import Job, Picture, Result
-from service.http_server import guarded_protocol
-from service.settings import Settings
+from service.http import examples
+from service.http.answers import to_json
+from service.http.server import guarded_protocol
 
 
 class ExampleEngine(FakeEngine):

@@ -11,9 +11,9 @@ from service_fakes import FakeEngine, call
 from starlette.types import Scope
 
 from service.app import create_app
-from service.context import RequestContext
-from service.settings import Settings
-from service.tracing_spans import RequestSpan, Tracing
+from service.configuration.settings import Settings
+from service.http.context import RequestContext
+from service.watch.tracing_spans import RequestSpan, Tracing
 
 _POST: Scope = {"type": "http", "method": "POST", "path": "/segment", "headers": []}
 

@@ -19,8 +19,8 @@ from typing import Any
 from service_fakes import INSTANCE_MODEL
 
 from model.image_header import ImageError, read_header
-from service.arena import ArenaView
-from service.wire import Frame, FrameSocket
+from service.pool.arena import ArenaView
+from service.pool.wire import Frame, FrameSocket
 
 
 class FakeWorker:

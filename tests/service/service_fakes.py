@@ -14,8 +14,8 @@ from PIL import Image
 from model.coco import COCO, COCO_PANOPTIC
 from model.presets import preset
 from service.app import create_app
+from service.configuration.settings import Settings
 from service.engine import Job, ModelInfo, Result
-from service.settings import Settings
 
 INSTANCE_MODEL = ModelInfo(
     name="R_50_3x",

@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 from service_fakes import FakeEngine, app_of
 
-from service.http_server import ConnectionLimits, Guard, guarded_by
+from service.http.server import ConnectionLimits, Guard, guarded_by
 
 
 class _Server(uvicorn.Server):

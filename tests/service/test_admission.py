@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from service.admission import Load, Wait, admit
 from service.errors import QueueFullError
+from service.pool.admission import Load, Wait, admit
 
 _LIMITS = Load(images=10, bytes=1000, pixels=10_000)
 _QUICK = Wait(waiting=1.0, own=0.1, allowed=30.0)

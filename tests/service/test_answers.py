@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from service_fakes import INSTANCE_MODEL
 
-from service.answers import join_answers, to_json
+from service.http.answers import join_answers, to_json
 
 
 @dataclass

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from service import arena as arenas
-from service.arena import Arena, ArenaView
+from service.pool import arena as arenas
+from service.pool.arena import Arena, ArenaView
 
 
 @pytest.fixture

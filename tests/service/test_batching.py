@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.batching import BatchLimits, Item, Queue
-from service.cost import CostModel
+from service.pool.batching import BatchLimits, Item, Queue
+from service.pool.cost import CostModel
 
 _SMALL, _LARGE = (320, 448, "segment"), (640, 832, "segment")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.canvas_record import CanvasRecord
+from service.pool.canvas_record import CanvasRecord
 
 
 def _request(*pictures: tuple[tuple[int, int], tuple[int, int]]) -> Any:

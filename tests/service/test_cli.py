@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from service.cli import parse_command_line
-from service.settings import Settings, flag_of
+from service.configuration.cli import parse_command_line
+from service.configuration.settings import Settings, flag_of
 from service.version import server_version
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from starlette.types import Scope
 
-from service.context import RequestContext, open_context
+from service.http.context import RequestContext, open_context
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

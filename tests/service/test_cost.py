@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.cost import CostModel
+from service.pool.cost import CostModel
 
 
 def test_a_line_is_found_exactly() -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from service import devices
-from service.devices import count_cuda_devices, find_devices, settle_devices
-from service.settings import Settings
+from service.configuration import devices
+from service.configuration.devices import count_cuda_devices, find_devices, settle_devices
+from service.configuration.settings import Settings
 
 HERE = (Path(__file__),)  # a driver that shows itself
 

@@ -12,10 +12,10 @@ pytest.importorskip("opentelemetry.sdk", reason="the extra otel is not installed
 
 from collected_spans import Collected
 
+from service.configuration.settings import Settings
 from service.engine import Job, Picture
-from service.metrics import Metrics
-from service.pool import open_engine
-from service.settings import Settings
+from service.pool.opening import open_engine
+from service.watch.metrics import Metrics
 
 _WORKER = [sys.executable, str(Path(__file__).with_name("fake_worker.py"))]
 

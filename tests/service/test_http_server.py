@@ -7,9 +7,9 @@ import pytest
 from service_fakes import FakeEngine, picture
 from sockets import Client, listening
 
-from service import http_server
-from service.http_server import Guard, GuardedH11
-from service.httptools_protocol import GuardedHttpTools
+from service.http import server as http_server
+from service.http.httptools_protocol import GuardedHttpTools
+from service.http.server import Guard, GuardedH11
 
 PICTURE = picture()
 HEAD = b"POST /segment HTTP/1.1\r\nHost: server\r\nContent-Type: image/jpeg\r\n"

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from service_fakes import JPEG_BODY, FakeEngine, app_of, assert_problem, call, picture
 
-from service.keys import Keyring
+from service.http.keys import Keyring
 
 
 def get(path: str, headers: dict[str, str] | None = None, **settings: object) -> httpx.Response:

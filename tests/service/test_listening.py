@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from service import listening
-from service.listening import address_of, listen, make_room
+from service.http import listening
+from service.http.listening import address_of, listen, make_room
 
 
 def test_address_is_that_of_the_socket() -> None:

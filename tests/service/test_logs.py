@@ -10,13 +10,13 @@ import pytest
 from service_fakes import FakeEngine, app_of, call, post_picture
 from starlette.requests import Request
 
-from service.context import context_of
-from service.logs import FieldFormatter, JsonFormatter, current_request_id, logged_as
+from service.http.context import context_of
+from service.watch.logs import FieldFormatter, JsonFormatter, current_request_id, logged_as
 
 # Logs as the server and its libraries do, in a process whose logging nobody else configures.
 LOGGING = """
 import logging, sys, warnings
-from service.logs import configure_logging
+from service.watch.logs import configure_logging
 configure_logging("info", "json", worker=sys.argv[1] or None)
 logging.getLogger("service.x").debug("too little to tell")
 logging.getLogger("service.x").info("request", extra={"code": 200})

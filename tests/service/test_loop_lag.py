@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from service.loop_lag import EVERY_S, sample_lag
+from service.watch.loop_lag import EVERY_S, sample_lag
 
 
 def test_lag_is_what_a_sleep_takes_too_long() -> None:

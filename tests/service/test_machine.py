@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.machine import available_bytes, available_cores
+from service.configuration.machine import available_bytes, available_cores
 
 MACHINE = {"proc/meminfo": "MemTotal: 900 kB\nMemAvailable: 100 kB\n"}
 

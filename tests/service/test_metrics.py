@@ -10,9 +10,9 @@ from prometheus_client.metrics_core import Metric
 from service_fakes import INSTANCE_MODEL, FakeEngine, app_of, call
 
 from service.app import create_app
+from service.configuration.settings import Settings
 from service.engine_state import EngineState, QueueState, WorkerState
-from service.metrics import Metrics
-from service.settings import Settings
+from service.watch.metrics import Metrics
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 STATE = EngineState(

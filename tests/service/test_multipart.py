@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from service.errors import MalformedError, TooLargeError
-from service.multipart import MAX_PARTS, Part, split_form
+from service.http.multipart import MAX_PARTS, Part, split_form
 
 TYPE = "multipart/form-data; boundary=xx"
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.negotiation import JPEG, PNG, picture_type, time_allowed_s
+from service.http.negotiation import JPEG, PNG, picture_type, time_allowed_s
 
 
 @pytest.mark.parametrize(

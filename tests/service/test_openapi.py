@@ -6,11 +6,17 @@ import pytest
 from fastapi.routing import APIRoute
 from service_fakes import app_of, call
 
-from service import examples
 from service.engine import Task
 from service.errors import KINDS, problem
-from service.options import RECORDS
-from service.schemas import PanopticAnswer, PanopticRequest, Problem, SegmentAnswer, SegmentRequest
+from service.http import examples
+from service.http.options import RECORDS
+from service.http.schemas import (
+    PanopticAnswer,
+    PanopticRequest,
+    Problem,
+    SegmentAnswer,
+    SegmentRequest,
+)
 
 
 @pytest.fixture(scope="module")

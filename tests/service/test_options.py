@@ -4,7 +4,7 @@ import pytest
 from service_fakes import FakeEngine, assert_problem, post_picture
 
 from service.errors import OptionError
-from service.options import read_options
+from service.http.options import read_options
 
 
 @pytest.mark.parametrize(

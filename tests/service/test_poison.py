@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from service.poison import CRASH, KILL, PoisonList, digest_of
+from service.pool.poison import CRASH, KILL, PoisonList, digest_of
 
 _DIGEST = digest_of(b"a picture")
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from service_fakes import INSTANCE_MODEL, until
 
+from service.configuration.settings import Settings
 from service.engine import Job, LoadError, Picture, Result
 from service.errors import (
     DeadlineError,
@@ -26,10 +27,9 @@ from service.errors import (
     TooLargeError,
     UnavailableError,
 )
-from service.metrics import Metrics
-from service.pool import open_engine
-from service.pool_engine import PoolEngine
-from service.settings import Settings
+from service.pool.engine import PoolEngine
+from service.pool.opening import open_engine
+from service.watch.metrics import Metrics
 
 _FAKE = Path(__file__).with_name("fake_worker.py")
 _QUICK: dict[str, Any] = {

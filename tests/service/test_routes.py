@@ -20,7 +20,7 @@ from service_fakes import (
 )
 
 from service.errors import QueueFullError
-from service.negotiation import JPEG, PNG
+from service.http.negotiation import JPEG, PNG
 
 
 def test_answer_names_the_model_and_has_one_entry_for_each_image() -> None:

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from model.zoo import DEFAULT_MODEL
-from service.model_spec import ModelSpec
-from service.settings import Settings, flag_of, variable_of
+from service.configuration.model_spec import ModelSpec
+from service.configuration.settings import Settings, flag_of, variable_of
 
 
 def test_defaults_are_those_of_the_contract() -> None:

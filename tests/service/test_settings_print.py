@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from service.settings_print import settings_as_toml
-from service.settings_sources import read_settings
+from service.configuration.printing import settings_as_toml
+from service.configuration.sources import read_settings
 
 
 def test_what_is_printed_is_read_back_as_the_same_settings(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import PREFIX
-from service.settings_sources import OTHER_VARIABLES, read_settings
+from service.configuration.settings import PREFIX
+from service.configuration.sources import OTHER_VARIABLES, read_settings
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,8 +10,8 @@ import pytest
 from service_fakes import FakeEngine, app_of, call
 
 from service.app import create_app
-from service.settings import Settings
-from service.tracing import open_tracing
+from service.configuration.settings import Settings
+from service.watch.tracing import open_tracing
 
 pytest.importorskip("opentelemetry.sdk", reason="the extra otel is not installed")
 
@@ -199,7 +199,7 @@ def test_spans_leave_for_where_the_environment_says(monkeypatch: pytest.MonkeyPa
 
 
 def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "service.tracing_spans", raising=False)
+    monkeypatch.delitem(sys.modules, "service.watch.tracing_spans", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(ValueError, match=r"blendmask-server\[otel\]"):
@@ -208,9 +208,10 @@ def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_tracing_that_is_off_imports_no_sdk() -> None:
     program = (
-        "import sys, service.app, service.tracing\n"
-        "assert service.tracing.open_tracing(False, '1.0') is None\n"
-        "sys.exit('opentelemetry.sdk' in sys.modules or 'service.tracing_spans' in sys.modules)"
+        "import sys, service.app, service.watch.tracing\n"
+        "assert service.watch.tracing.open_tracing(False, '1.0') is None\n"
+        "late = {'opentelemetry.sdk', 'service.watch.tracing_spans'}\n"
+        "sys.exit(bool(late & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
@@ -221,7 +222,7 @@ def test_trace_of_the_caller_is_logged_also_where_tracing_is_off() -> None:
 
     @app.get("/seen")
     async def note() -> None:
-        from service.logs import current_trace_id
+        from service.watch.logs import current_trace_id
 
         seen.append(current_trace_id.get())
 

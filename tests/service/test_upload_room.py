@@ -4,7 +4,7 @@ import pytest
 from service_fakes import FakeEngine, assert_problem, picture, post_picture
 
 from service.errors import QueueFullError
-from service.upload_room import UploadRoom
+from service.http.upload_room import UploadRoom
 
 
 def test_requests_share_the_room_and_give_back_what_they_held() -> None:
@@ -22,7 +22,7 @@ def test_full_room_is_429_that_says_when_to_come_back(monkeypatch: pytest.Monkey
     size = len(picture())
     answer = post_picture(FakeEngine(), max_waiting_bytes=size, max_body_bytes=size)
     assert answer.status_code == 200
-    monkeypatch.setattr("service.routes.UploadRoom", lambda limit: UploadRoom(size - 1))
+    monkeypatch.setattr("service.http.routes.UploadRoom", lambda limit: UploadRoom(size - 1))
     answer = post_picture(FakeEngine())
     assert_problem(answer, 429, "at the same time")
     assert answer.headers["retry-after"] == "1"

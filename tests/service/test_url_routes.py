@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from service_fakes import FakeEngine, app_of, assert_problem, call, picture
 
-from service import routes
+from service.configuration.settings import Settings
 from service.errors import ForbiddenUrlError, UrlFetchError
-from service.settings import Settings
-from service.url_input import Budget, open_fetcher
+from service.http import routes
+from service.http.url_input import Budget, open_fetcher
 
 PICTURE = picture()
 BASE64 = base64.b64encode(PICTURE).decode()

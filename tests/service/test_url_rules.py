@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from service.errors import ForbiddenUrlError, OptionError
-from service.url_rules import Target, is_public, parse_url
+from service.http.url_rules import Target, is_public, parse_url
 
 
 def target(url: str, *, allow_http: bool = False, hosts: tuple[str, ...] = ()) -> Target:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.wire import Frame, FrameSocket, encode_frame, read_frame
+from service.pool.wire import Frame, FrameSocket, encode_frame, read_frame
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from service_fakes import PANOPTIC_MODEL, picture
 from model.predict_options import PredictOptions
 from model.rle import encode_crop
 from model.structures import Instances, PanopticSegmentation, Segment
-from service import worker
 from service.errors import NotAnImageError, ServiceError, TooLargeError, UnsupportedMediaError
-from service.schemas import PanopticImage, SegmentedImage
-from service.worker import PictureTask, decode_picture, encode_answer, num_instances
+from service.http.schemas import PanopticImage, SegmentedImage
+from service.worker import pictures as worker
+from service.worker.pictures import PictureTask, decode_picture, encode_answer, num_instances
 
 
 def task_of(**changes: Any) -> PictureTask:

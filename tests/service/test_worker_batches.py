@@ -12,9 +12,9 @@ from service_fakes import INSTANCE_MODEL, picture
 from model.predictor import PredictOptions, Predictor
 from model.stages import StageTimes
 from model.structures import ImageBatch, Instances
-from service.arena import Arena, ArenaView
-from service.worker_batches import BatchRunner
-from service.worker_models import LoadedModel
+from service.pool.arena import Arena, ArenaView
+from service.worker.batches import BatchRunner
+from service.worker.models import LoadedModel
 
 CANVAS_PIXELS = 800 * 1088  # of the pictures below, by the model's configuration
 
@@ -195,7 +195,7 @@ def test_answer_that_cannot_be_encoded_is_a_defect_of_that_picture(
     def fail(*_: object) -> bytes:
         raise RuntimeError("ours")
 
-    monkeypatch.setattr("service.worker_batches.encode_answer", fail)
+    monkeypatch.setattr("service.worker.batches.encode_answer", fail)
     bench.run([picture(8, 6)])
     assert bench.kinds() == {0: "defect"}
 

@@ -4,7 +4,7 @@ import pytest
 import tiny
 import torch
 
-from service.worker_canary import Canary, canary_picture
+from service.worker.canary import Canary, canary_picture
 
 
 def test_the_picture_is_always_the_same() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from service.worker_failures import Failure, failure_of, one_line
+from service.worker.failures import Failure, failure_of, one_line
 
 
 @pytest.mark.parametrize(

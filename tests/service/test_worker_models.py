@@ -8,7 +8,7 @@ import tiny
 from worker_child import write_tiny_weights
 
 from service.engine import ModelInfo
-from service.worker_models import LoadedModel, open_device, warm_up
+from service.worker.models import LoadedModel, open_device, warm_up
 
 
 def spec(path: Path, name: str | None) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from worker_child import Child, worker_child, write_tiny_weights
 from model.answer import panoptic_answer, segment_answer
 from model.checkpoint import load
 from model.predictor import PredictOptions, Predictor
-from service.answers import to_json
 from service.engine import ModelInfo
+from service.http.answers import to_json
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:

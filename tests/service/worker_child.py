@@ -14,8 +14,8 @@ from typing import Any
 import tiny
 
 from model.checkpoint import Checkpoint, save
-from service.arena import Arena
-from service.wire import Frame, FrameSocket
+from service.pool.arena import Arena
+from service.pool.wire import Frame, FrameSocket
 
 TIMEOUT_S = 120
 
@@ -129,7 +129,7 @@ class Child:
 
 
 @contextmanager
-def worker_child(command: Sequence[str] = ("-m", "service.worker_process")) -> Iterator[Child]:
+def worker_child(command: Sequence[str] = ("-m", "service.worker.process")) -> Iterator[Child]:
     """Start a worker process, and kill it at the end."""
     ours, theirs = socket.socketpair()
     ours.settimeout(TIMEOUT_S)

@@ -1,0 +1,1 @@
+"""What the operator decides, and where it is read from."""

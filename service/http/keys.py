@@ -1,0 +1,122 @@
+"""API keys: who may use the service, judged from a request's head, before its body is read."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from starlette.requests import Request
+
+from service.configuration.settings import Settings
+from service.errors import KeyRequiredError, UnavailableError
+from service.http.connection_state import IS_CROWDED
+
+# What machines that hold no key ask for, and what tells a person how to use the service.
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+METRICS_PATH = "/metrics"
+
+
+class Keyring:
+    """The keys that open the service. Only their digests are kept, salted for this process.
+
+    Args:
+        keys: from the settings.
+        keys_file: further ones, one a line; empty lines and those that begin with # are skipped.
+    Raises:
+        ValueError, OSError: as `reload`.
+    """
+
+    def __init__(self, keys: Iterable[str] = (), keys_file: Path | None = None) -> None:
+        self._salt = secrets.token_bytes(32)
+        self._given = tuple(keys)
+        self._file = keys_file
+        self._digests: tuple[bytes, ...] = ()
+        self.reload()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a key is asked for."""
+        return bool(self._digests)
+
+    def reload(self) -> None:
+        """Read the file again; the old keys stay if it cannot be read.
+
+        Raises:
+            ValueError: it holds no key, or a line that cannot be one.
+            OSError: it cannot be read.
+        """
+        keys = [*self._given, *(_read_keys(self._file) if self._file is not None else ())]
+        self._digests = tuple(self._digest(key) for key in keys)
+
+    def opens(self, candidate: str) -> bool:
+        """Return whether that is a key, in a time that tells nothing of any."""
+        digest = self._digest(candidate)
+        num_equal = 0
+        for known in self._digests:
+            num_equal += hmac.compare_digest(digest, known)
+        return num_equal > 0
+
+    def _digest(self, key: str) -> bytes:
+        return hmac.digest(self._salt, key.encode("utf-8", "surrogateescape"), hashlib.sha256)
+
+
+class Doorkeeper:
+    """A dependency of all routes: refuses requests without a key, and those of a crowd."""
+
+    def __init__(self, keyring: Keyring, *, guards_metrics: bool) -> None:
+        self._keyring = keyring
+        self._open = open_paths(guards_metrics=guards_metrics)
+
+    async def __call__(self, request: Request) -> None:
+        """Let the request pass, or refuse it.
+
+        Raises:
+            KeyRequiredError: it brings no key, or a wrong one.
+            UnavailableError: too many connections are open. Probes pass.
+        """
+        path = request.scope["route"].path
+        if IS_CROWDED in request.scope.get("state", {}) and path not in PROBES:
+            raise UnavailableError(
+                "too many connections are open; close some, or try again later", retry_after_s=1
+            )
+        if not self._keyring.is_on or path in self._open:
+            return
+        candidate = _candidate(request)
+        if candidate is None:
+            raise KeyRequiredError(
+                "an API key is required; send it as Authorization: Bearer <key> or X-API-Key: <key>"
+            )
+        if not self._keyring.opens(candidate):
+            raise KeyRequiredError("the API key that was sent is not known; send one that is")
+
+
+def open_paths(*, guards_metrics: bool) -> frozenset[str]:
+    """Return the paths that need no key: templates of routes."""
+    return OPEN_PATHS if guards_metrics else OPEN_PATHS | {METRICS_PATH}
+
+
+def open_keyring(settings: Settings) -> Keyring:
+    """Return the keys that the settings name. Raises ValueError and OSError as `Keyring`."""
+    return Keyring((key.get_secret_value() for key in settings.keys), settings.keys_file)
+
+
+def _candidate(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return request.headers.get("x-api-key")
+
+
+def _read_keys(path: Path) -> list[str]:
+    text = path.read_text("ascii", errors="replace")
+    lines = (line.strip() for line in text.splitlines())
+    keys = [line for line in lines if line and not line.startswith("#")]
+    if not keys:
+        raise ValueError(f"{path} holds no key; write one a line")
+    if any(not (key.isascii() and key.isprintable()) or " " in key for key in keys):
+        raise ValueError(f"{path} holds a line that is no key; write visible ASCII without spaces")
+    return keys

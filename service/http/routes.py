@@ -1,0 +1,199 @@
+"""POST /segment and POST /panoptic: from a request to a job, and from its result to an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.configuration.settings import Settings
+from service.engine import Engine, Job, ModelInfo, Picture, Task
+from service.errors import DeadlineError, NoSuchModelError, OptionError, UnavailableError
+from service.http.answers import join_answers
+from service.http.bodies import Body, choose_reader, receive_body
+from service.http.connection import while_connected
+from service.http.context import context_of
+from service.http.negotiation import JSON, picture_type, time_allowed_s
+from service.http.options import PanopticOptions, SegmentOptions, read_options
+from service.http.pictures import judge_number, judge_pictures
+from service.http.upload_room import Hold, UploadRoom
+from service.http.url_input import Budget, fetch_pictures, open_fetcher
+from service.wording import quoted
+
+# What a caller is told to wait while the model loads: nobody can know.
+RETRY_S = 5
+# Up to 32 MiB of base64 or form data would be too much for the event loop; so much is not.
+_PARSED_AT_ONCE_BYTES = 256 * 2**10
+
+
+class SegmentationRoutes:
+    """The two routes that run a model."""
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._fetcher = open_fetcher(settings)
+        self._room = UploadRoom(settings.max_waiting_bytes)
+
+    def add_to(self, app: FastAPI) -> None:
+        """Register the routes."""
+        app.add_api_route("/segment", self.segment, methods=["POST"])
+        app.add_api_route("/panoptic", self.panoptic, methods=["POST"])
+
+    async def segment(self, request: Request) -> Response:
+        """Answer with instances."""
+        return await self._answer("segment", request)
+
+    async def panoptic(self, request: Request) -> Response:
+        """Answer with a partition into things and stuff."""
+        return await self._answer("panoptic", request)
+
+    async def _answer(self, task: Task, request: Request) -> Response:
+        allowed_s = time_allowed_s(
+            request.headers.get("x-request-timeout"), self._settings.deadline_s
+        )
+        deadline = time.monotonic() + allowed_s
+        try:
+            async with asyncio.timeout(allowed_s) as limit:
+                with self._room.hold() as hold:
+                    job = await self._receive_job(task, request, hold, deadline)
+                result = await while_connected(request.receive, self._engine.submit(job))
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise DeadlineError(
+                f"the request was not answered within {allowed_s:g} s; send fewer or smaller "
+                "images, or ask again when the server is less busy"
+            ) from None
+        context = context_of(request)
+        context.stages.update(result.seconds)
+        if job.picture_type is not None:
+            return Response(result.bodies[0], media_type=job.picture_type)
+        with context.measure("serialise"):
+            answer = join_answers(result.model, result.bodies)
+        return Response(answer, media_type=JSON)
+
+    async def _receive_job(self, task: Task, request: Request, hold: Hold, deadline: float) -> Job:
+        """Judge everything that can be judged without decoding, the cheapest first."""
+        require_models(self._engine)
+        query = request.query_params.multi_items()
+        read_options(task, query, {})  # before the upload, which may be long
+        read = choose_reader(
+            request.headers.get("content-type"),
+            request.headers.get("content-encoding"),
+            takes_urls=self._fetcher is not None,
+        )
+        context = context_of(request)
+        with context.measure("read"):
+            data = await receive_body(
+                request, hold, self._settings.max_body_bytes, self._settings.body_timeout_s
+            )
+        with context.measure("parse"):
+            if len(data) <= _PARSED_AT_ONCE_BYTES:
+                body, options = self._parse(task, query, read, data)
+            else:
+                body, options = await asyncio.to_thread(self._parse, task, query, read, data)
+        context.num_images = len(body.pictures)
+        drawn_as = picture_type(options.render, request.headers.get("accept"))
+        job = self._make_job(task, body.pictures, options, drawn_as, deadline, context.request_id)
+        if body.urls:
+            with context.measure("fetch"):
+                pictures = await self._fetch(request, body, hold)
+            job = replace(job, pictures=pictures)
+        return replace(job, traceparent=context.traceparent)
+
+    def _parse(
+        self,
+        task: Task,
+        query: Sequence[tuple[str, str]],
+        read: Callable[[bytes], Body],
+        data: bytes,
+    ) -> tuple[Body, SegmentOptions | PanopticOptions]:
+        body = read(data)
+        options = read_options(task, query, body.options)
+        judge_number(body.pictures, self._settings)
+        if not body.urls:
+            body = replace(body, pictures=judge_pictures(body.pictures, self._settings))
+        return body, options
+
+    def _make_job(
+        self,
+        task: Task,
+        pictures: tuple[Picture, ...],
+        options: SegmentOptions | PanopticOptions,
+        drawn_as: str | None,
+        deadline: float,
+        request_id: str,
+    ) -> Job:
+        if drawn_as is not None and len(pictures) > 1:
+            raise OptionError(
+                f"render is 'overlay' for {len(pictures)} images; send one image, or ask for "
+                "render=json"
+            )
+        model = self._choose_model(task, options.model)
+        threshold = options.score_threshold
+        return Job(
+            task=task,
+            model=model.name,
+            pictures=pictures,
+            score_threshold=self._settings.score_threshold if threshold is None else threshold,
+            max_instances=options.max_instances,
+            category_ids=_category_ids(model, options.classes),
+            masks=options.masks,
+            picture_type=drawn_as,
+            deadline=deadline,
+            request_id=request_id,
+        )
+
+    async def _fetch(self, request: Request, body: Body, hold: Hold) -> tuple[Picture, ...]:
+        """Return the pictures, those too that were given by URL."""
+        assert self._fetcher is not None
+        num_bytes = sum(len(picture.data) for picture in body.pictures)
+        budget = Budget(self._settings.max_body_bytes, hold, used=num_bytes)
+        fetching = fetch_pictures(body.pictures, body.urls, self._fetcher, budget)
+        pictures = await while_connected(request.receive, fetching)
+        return await asyncio.to_thread(judge_pictures, pictures, self._settings)
+
+    def _choose_model(self, task: Task, name: str | None) -> ModelInfo:
+        loaded = self._engine.models
+        model = find_model(loaded, name) if name is not None else None
+        able = [other for other in loaded if task in other.tasks]
+        if model is None and able:
+            return able[0]
+        if model is None or model not in able:
+            names = ", ".join(other.name for other in able) or "none of the loaded ones"
+            raise OptionError(
+                f"model {(model or loaded[0]).name!r} cannot do /{task}; these can: {names}"
+            )
+        return model
+
+
+def require_models(engine: Engine) -> Sequence[ModelInfo]:
+    """Return the loaded models. Raises UnavailableError while there are none."""
+    if not engine.models:
+        reason = engine.unready_reason or "no model is loaded"
+        raise UnavailableError(f"{reason}; ask again later", retry_after_s=RETRY_S)
+    return engine.models
+
+
+def find_model(loaded: Sequence[ModelInfo], name: str) -> ModelInfo:
+    """Return the loaded model of that name. Raises NoSuchModelError, which names those loaded."""
+    for model in loaded:
+        if model.name == name:
+            return model
+    names = ", ".join(model.name for model in loaded)
+    raise NoSuchModelError(f"no loaded model is called {quoted(name)}; there are: {names}")
+
+
+def _category_ids(model: ModelInfo, classes: tuple[str, ...] | None) -> frozenset[int] | None:
+    if classes is None:
+        return None
+    try:
+        return frozenset(model.categories.find(wanted).id for wanted in classes)
+    except ValueError as error:
+        raise OptionError(str(error)) from None

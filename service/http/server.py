@@ -1,0 +1,236 @@
+"""uvicorn's protocols, guarded: a client that sends or reads without end cannot hold a connection.
+
+head      whole within `head_timeout_s` and `MAX_HEAD_BYTES`, else the connection is closed;
+          so is one that never sends any
+body      judged where it is read (`bodies.receive_body`)
+answer    taken within `body_timeout_s`, as long as it does not get on by `MIN_PROGRESS_BYTES`
+refusal   an answer that comes before the whole body has come ends the connection: what still
+          arrives is thrown away for `LINGER_S`, so that the client is not cut off before it
+          has read why
+crowd     a connection beyond `max_connections` is told 503; beyond twice as many, cut off
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from service.configuration.settings import Settings
+from service.http.connection_state import BODY_IS_PENDING, IS_CROWDED
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.flow_control import FlowControl
+
+MAX_HEAD_BYTES = 64 * 2**10
+MIN_PROGRESS_BYTES = 64 * 2**10
+LINGER_S = 2.0
+LINGER_BYTES = 64 * 2**20
+
+# How far the client has come with the request that it is at.
+Reading = Literal["nothing", "head", "body", "whole", "rubbish"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionLimits:
+    """What one connection may take, and how many there may be."""
+
+    head_timeout_s: float
+    body_timeout_s: float
+    max_connections: int
+
+
+def guarded_protocol(settings: Settings) -> type[asyncio.Protocol]:
+    """Return the protocol class for `uvicorn.Config(http=...)`: on httptools if that is there."""
+    limits = ConnectionLimits(
+        head_timeout_s=settings.head_timeout_s,
+        body_timeout_s=settings.body_timeout_s,
+        max_connections=settings.max_connections,
+    )
+    try:
+        from service.http.httptools_protocol import GuardedHttpTools as Base
+    except ImportError:  # slower, as right
+        return guarded_by(limits, GuardedH11)
+    return guarded_by(limits, Base)
+
+
+def guarded_by(limits: ConnectionLimits, base: type[Guard]) -> type[asyncio.Protocol]:
+    """Return that class with its limits, as uvicorn makes its objects without asking us."""
+    return type(base.__name__, (base,), {"limits": limits})
+
+
+class _LingeringTransport:
+    """A transport whose `close` asks the guard first."""
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self._transport = transport
+        self._close = close
+        self._has_ended = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._has_ended:
+            self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._has_ended or self._transport.is_closing()
+
+    def close(self) -> None:
+        if not self.is_closing():
+            self._has_ended = True
+            self._close()
+
+
+class Guard(asyncio.Protocol):
+    """The limits, laid over one of uvicorn's protocols, which comes after it in the class's order.
+
+    A subclass says how far the client has come.
+    """
+
+    limits: ConnectionLimits
+
+    # uvicorn's.
+    app_state: dict[str, Any]
+    connections: set[Any]
+    cycle: Any
+    flow: FlowControl
+    loop: asyncio.AbstractEventLoop
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
+    _linger_timer: asyncio.TimerHandle | None = None
+    _num_head_bytes = 0
+    _num_discarded = 0
+    _num_unsent = 0
+
+    def reading(self) -> Reading:
+        """Return how far the client has come with its request."""
+        raise NotImplementedError
+
+    if TYPE_CHECKING:
+
+        def send_400_response(self, msg: str) -> None:
+            """Answer so, and close; uvicorn's."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for a head."""
+        self._raw = cast("asyncio.Transport", transport)
+        self.app_state = {**self.app_state, BODY_IS_PENDING: self._body_is_pending}
+        super().connection_made(
+            cast("asyncio.Transport", _LingeringTransport(self._raw, self._close))
+        )
+        if len(self.connections) > 2 * self.limits.max_connections:
+            self._raw.abort()
+        elif len(self.connections) > self.limits.max_connections:
+            self.app_state[IS_CROWDED] = True
+        self._arm_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop all watches."""
+        for timer in (self._head_timer, self._write_timer, self._linger_timer):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass it on, and see whether the head gets on."""
+        if self._linger_timer is not None:
+            self._num_discarded += len(data)
+            if self._num_discarded > LINGER_BYTES:
+                self._raw.abort()
+            return
+        self._num_head_bytes += len(data)
+        super().data_received(data)
+        reading = self.reading()
+        if self._linger_timer is not None or self._raw.is_closing():
+            self._disarm_head()
+        elif reading == "body" or (reading == "whole" and self._is_answering()):
+            self._num_head_bytes = 0
+            self._disarm_head()
+        elif self._num_head_bytes > MAX_HEAD_BYTES:
+            self._disarm_head()
+            self.send_400_response(f"The request's head has more than {MAX_HEAD_BYTES} bytes.")
+        else:
+            self._arm_head()
+
+    def pause_writing(self) -> None:
+        """Begin to watch whether the client takes its answer."""
+        super().pause_writing()
+        self._watch_writing()
+
+    def resume_writing(self) -> None:
+        """It does."""
+        super().resume_writing()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _body_is_pending(self) -> bool:
+        return self.reading() == "body"
+
+    def _arm_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.limits.head_timeout_s, self._end_head)
+
+    def _disarm_head(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _end_head(self) -> None:
+        self._head_timer = None
+        if self._is_answering():
+            self._arm_head()  # the next request waits behind this one: not the client's fault
+        else:
+            self._raw.close()
+
+    def _close(self) -> None:
+        self._disarm_head()
+        if self.reading() in ("nothing", "whole") or not self._raw.can_write_eof():
+            self._watch_writing()
+            self._raw.close()
+            return
+        self._raw.write_eof()
+        self.flow.resume_reading()
+        self._linger_timer = self.loop.call_later(LINGER_S, self._end_linger)
+
+    def _end_linger(self) -> None:
+        self._watch_writing()
+        self._raw.close()
+
+    def _watch_writing(self) -> None:
+        num_unsent = self._raw.get_write_buffer_size()
+        if self._write_timer is None and num_unsent:
+            self._num_unsent = num_unsent
+            self._write_timer = self.loop.call_later(
+                self.limits.body_timeout_s, self._check_writing
+            )
+
+    def _check_writing(self) -> None:
+        self._write_timer = None
+        if self._raw.get_write_buffer_size() > max(0, self._num_unsent - MIN_PROGRESS_BYTES):
+            self._raw.abort()
+        else:
+            self._watch_writing()
+
+
+class GuardedH11(Guard, H11Protocol):
+    """uvicorn's protocol in plain Python."""
+
+    def reading(self) -> Reading:
+        """Return how far the client has come."""
+        state = self.conn.their_state
+        if state is h11.IDLE:
+            return "head" if self.conn.trailing_data[0] else "nothing"
+        if state is h11.SEND_BODY:
+            return "body"
+        return "rubbish" if state is h11.ERROR else "whole"

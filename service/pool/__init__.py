@@ -1,0 +1,1 @@
+"""Where requests wait, and who runs them: queues, batches, and the keeping of worker processes."""

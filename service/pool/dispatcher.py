@@ -1,0 +1,284 @@
+"""Hands out batches to workers, and passes on what they answer."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from service.errors import (
+    INTERNAL_DETAIL,
+    DeadlineError,
+    InternalError,
+    TooLargeError,
+    UnavailableError,
+    by_kind,
+)
+from service.pool.batching import Item
+from service.pool.link import Sent, WorkerLink
+from service.pool.pending import PendingPicture
+from service.pool.poison import CRASH, KILL
+from service.pool.seats import Seat
+from service.pool.waiting_room import WaitingRoom, poisoned
+from service.pool.wire import Frame
+from service.watch.metrics import Metrics
+
+if TYPE_CHECKING:
+    from service.watch.tracing_spans import Tracing
+
+log = logging.getLogger(__name__)
+
+# One batch runs, and one is prepared meanwhile.
+_MOST_SENT = 2
+# A batch may take so many times what it was expected to.
+_PATIENCE = 10.0
+_CANARY = -1
+_SIGKILL_EXIT = -9
+
+
+class Dispatcher:
+    """Knows which pictures are out at a worker.
+
+    Args:
+        room: where pictures wait.
+        hang_s: a batch may take that long whatever is expected of it.
+        tracing: makes the spans of batches; None: nobody wants any.
+    """
+
+    def __init__(
+        self,
+        room: WaitingRoom,
+        metrics: Metrics,
+        *,
+        hang_s: float,
+        tracing: Tracing | None = None,
+    ) -> None:
+        self._room = room
+        self._metrics = metrics
+        self._hang_s = hang_s
+        self._tracing = tracing
+        self._numbers = itertools.count(1)
+        self._out: dict[int, PendingPicture] = {}  # not answered yet, by number
+
+    def hand_out(self, seats: Iterable[Seat], generation: int) -> None:
+        """Send batches for as long as somebody waits and a worker has room.
+
+        Args:
+            generation: of the workers that new requests go to.
+        """
+        free = [seat.ready_link for seat in seats if seat.ready_link is not None]
+        while free:
+            link = min(free, key=lambda link: len(link.sent))
+            if not self._send_next(link, generation, time.monotonic()):
+                free.remove(link)
+
+    def send_canary(self, link: WorkerLink) -> None:
+        """Have a worker prove itself when it comes to it; not if it was asked already."""
+        if _CANARY not in link.sent:
+            link.send_batch({"kind": "canary"}, self._sent(_CANARY, (), 0, 0.0))
+
+    def ahead_s(self, seats: Iterable[Seat], model: str) -> float:
+        """Return the seconds of work that workers hold already."""
+        cost = self._room.costs[model]
+        return sum(
+            cost.seconds(sent.pixels)
+            for seat in seats
+            if seat.link is not None
+            for sent in seat.link.sent.values()
+        )
+
+    def on_frame(self, link: WorkerLink, frame: Frame) -> None:
+        """Pass on what a worker says of a picture or a batch."""
+        header = frame.header
+        if frame.kind == "canary":
+            link.finish_batch(_CANARY)
+            if not header["ok"]:
+                log.error("a canary died", extra={"device": link.device, "why": header["text"]})
+                link.kill("canary")
+        elif frame.kind == "done":
+            self._batch_done(link, header)
+        elif "item" in header:
+            picture = self._out.pop(header["item"], None)
+            if picture is not None:  # else: it was answered already
+                self._picture_done(link, picture, frame)
+
+    def bring_home(self, link: WorkerLink, reason: str) -> None:
+        """Let the pictures of a lost worker run again, each once and alone, or give them up."""
+        pictures = [picture for sent in link.sent.values() for picture in sent.work]
+        for sent in link.sent.values():
+            if sent.span is not None:
+                sent.span.end(failure=reason)
+        link.sent.clear()
+        undone = [p for p in pictures if self._out.pop(p.number, None) is not None]
+        again = [p for p in undone if self._may_run_again(link, p, reason)]
+        for picture in pictures:
+            if picture not in again:
+                self._room.release(picture)
+        self._room.put_back(again)
+        for _ in again:
+            self._metrics.retried()
+
+    def _send_next(self, link: WorkerLink, generation: int, now: float) -> bool:
+        """Send a worker one batch; return whether it might get another."""
+        if len(link.sent) >= _MOST_SENT or _is_alone(link):
+            return False
+
+        def accepts(item: Item) -> bool:
+            assert isinstance(item, PendingPicture)
+            pinned = item.request.generation
+            return link.generation == (generation if pinned is None else pinned)
+
+        heads = {m.name: self._room.queues[m.name].oldest(accepts) for m in link.seat.models}
+        waiting = sorted((head.submitted, name) for name, head in heads.items() if head)
+        for _, name in waiting:
+            pictures, hopeless = self._room.queues[name].take(
+                accepts, is_idle=not link.sent, now=now, cost=self._room.costs[name]
+            )
+            self._give_up_late(hopeless)
+            if pictures:
+                self._send(link, name, pictures, now)
+                return True
+        return False
+
+    def _send(self, link: WorkerLink, name: str, pictures: Sequence[Any], now: float) -> None:
+        model = next(model for model in link.seat.models if model.name == name)
+        for picture in pictures:
+            picture.sent = now
+            picture.request.generation, picture.request.model = link.generation, model
+            self._out[picture.number] = picture
+        pixels = sum(picture.canvas_pixels for picture in pictures)
+        expected_s = self._room.costs[name].seconds(pixels)
+        sent = self._sent(next(self._numbers), pictures, pixels, expected_s)
+        if self._tracing is not None:
+            parents = [picture.request.job.traceparent for picture in pictures]
+            sent.span = self._tracing.begin_batch(model=name, device=link.device, parents=parents)
+            for picture in pictures:
+                picture.span = sent.span
+        items = [picture.to_json() for picture in pictures]
+        link.send_batch(
+            {"kind": "batch", "batch": sent.number, "model": name, "items": items}, sent
+        )
+
+    def _sent(self, number: int, work: Sequence[Any], pixels: int, expected_s: float) -> Sent:
+        now = time.monotonic()
+        return Sent(
+            number=number,
+            work=tuple(work),
+            pixels=pixels,
+            allowed_s=max(self._hang_s, _PATIENCE * expected_s),
+            sent=now,
+            reached_head=now,
+        )
+
+    def _give_up_late(self, hopeless: Iterable[Item]) -> None:
+        for picture in hopeless:
+            assert isinstance(picture, PendingPicture)
+            self._room.release(picture)
+            self._metrics.dropped("deadline")
+            picture.request.fail(
+                DeadlineError(
+                    "the request cannot be answered in the time it has; send fewer or smaller "
+                    "images, or ask again when the server is less busy"
+                )
+            )
+
+    def _picture_done(self, link: WorkerLink, picture: PendingPicture, frame: Frame) -> None:
+        header, request = frame.header, picture.request
+        match frame.kind:
+            case "answer":
+                if len(self._room.poison):
+                    self._room.poison.acquit(self._room.digest(picture))
+                self._metrics.picture(
+                    model=request.job.model,
+                    task=request.job.task,
+                    num_instances=header["num_instances"],
+                )
+                queue_s = picture.sent - picture.submitted
+                if picture.span is not None:
+                    picture.span.picture(
+                        request.job.traceparent,
+                        index=picture.index,
+                        submitted=picture.submitted,
+                        seconds=header["seconds"],
+                    )
+                request.add(picture.index, frame.body, {"queue": queue_s, **header["seconds"]})
+            case "refused":
+                error = by_kind(header["error"])(header["detail"])
+                request.fail(error.about_image(picture.index, picture.id))
+            case "too_big":
+                self._room.remember_too_big(request.job.model, header["pixels"])
+                error = TooLargeError("it needs more memory than this server has; send it smaller")
+                request.fail(error.about_image(picture.index, picture.id))
+            case _:
+                log.error(
+                    "a worker's defect",
+                    extra={
+                        "request_id": request.job.request_id,
+                        "device": link.device,
+                        "why": header.get("text", f"unknown frame {frame.kind!r}"),
+                    },
+                )
+                request.fail(InternalError(INTERNAL_DETAIL))
+
+    def _batch_done(self, link: WorkerLink, header: dict[str, Any]) -> None:
+        done = link.finish_batch(header["batch"])
+        if done is None:
+            return
+        for picture in done.work:
+            if self._out.pop(picture.number, None) is not None:  # a worker that forgets
+                log.error("no answer", extra={"request_id": picture.request.job.request_id})
+                picture.request.fail(InternalError(INTERNAL_DETAIL))
+            self._room.release(picture)
+        link.seat.has_worked()
+        if done.span is not None:
+            done.span.end(padded_pixels=header["pixels"])
+        name = done.work[0].request.job.model
+        if header["pixels"] > 0:
+            held_s = time.monotonic() - done.reached_head
+            self._room.costs[name].observe(done.pixels, held_s)
+        room = self._room.queues[name].limits.room(done.work[0].canvas_pixels)
+        self._metrics.batch(
+            model=name,
+            device=link.device,
+            num_images=len(done.work),
+            fill=min(1.0, len(done.work) / room),
+            padded_pixels=header["pixels"],
+            seconds=header["run_seconds"],
+        )
+
+    def _may_run_again(self, link: WorkerLink, picture: PendingPicture, reason: str) -> bool:
+        """Return whether a picture deserves another worker; else its request is answered."""
+        request = picture.request
+        if request.is_over:
+            return False
+        if reason == "stopped":
+            request.fail(UnavailableError("the server stopped; send the request again"))
+            return False
+        if reason not in ("canary",):
+            is_kill = reason == "died" and link.exit_code == _SIGKILL_EXIT
+            guilt = KILL if is_kill else CRASH
+            if self._room.poison.suspect(self._room.digest(picture), guilt, time.monotonic()):
+                source = request.job.pictures[picture.index]
+                request.fail(poisoned(source, picture.index))
+                return False
+        if not link.seat.has_successor:  # replaced by other weights
+            if request.bodies:
+                request.fail(_lost())
+                return False
+            request.generation = None
+        picture.num_deaths += 1
+        if picture.num_deaths > 1:
+            request.fail(_lost())
+            return False
+        return True
+
+
+def _is_alone(link: WorkerLink) -> bool:
+    """Whether the worker has a picture that must have no company."""
+    return any(picture.alone for sent in link.sent.values() for picture in sent.work)
+
+
+def _lost() -> UnavailableError:
+    return UnavailableError("the worker stopped under this request; send it again", retry_after_s=1)

@@ -1,0 +1,263 @@
+"""One worker process as the server sees it: started, spoken to, watched, and seen off."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from service.pool.arena import Arena
+from service.pool.wire import Frame, encode_frame, read_frame
+
+if TYPE_CHECKING:
+    from service.pool.seats import Seat
+    from service.watch.tracing_spans import BatchSpan
+
+log = logging.getLogger(__name__)
+
+# Long enough to start Python on a busy machine; after that, silence means that it hangs.
+_FIRST_SIGN_S = 60.0
+# What it may take to exit once it has closed its socket or was told to.
+_EXIT_S = 5.0
+
+LinkState = Literal["starting", "loaded", "ready", "stopping", "gone"]
+
+
+@dataclass(eq=False, kw_only=True)
+class Sent:
+    """A batch that a worker has and has not finished.
+
+    work: what the owner sent. allowed_s: after so many seconds at its head the worker hangs.
+    """
+
+    number: int
+    work: Sequence[Any]
+    pixels: int
+    allowed_s: float
+    sent: float
+    reached_head: float
+    span: BatchSpan | None = None
+
+
+class LinkOwner(Protocol):
+    """Who is told what becomes of a worker; called on the event loop."""
+
+    def on_frame(self, link: WorkerLink, frame: Frame) -> None:
+        """Hear what the worker says, heartbeats apart."""
+        ...
+
+    def on_gone(self, link: WorkerLink, reason: str) -> None:
+        """Hear that the process has ended; `link.sent` has what it leaves undone."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkTimes:
+    """Seconds.
+
+    load: from the start to ready. heartbeat: of silence, after its first sign of life.
+    """
+
+    load: float
+    heartbeat: float
+
+
+@dataclass(eq=False, kw_only=True)
+class WorkerLink:
+    """One process from its start to its end.
+
+    command: what runs it; `--socket FD --arena FD` is added.
+    load: the frame that tells it what to load.
+    seat: whose place it takes.
+    """
+
+    seat: Seat
+    command: Sequence[str]
+    load: Mapping[str, Any]
+    arena: Arena
+    owner: LinkOwner
+    times: LinkTimes
+    state: LinkState = "starting"
+    sent: dict[int, Sent] = field(default_factory=dict)
+    device_bytes: int = 0
+    rss_bytes: int = 0
+    exit_code: int | None = None
+    pid: int = 0
+    _killed_for: str | None = None
+    _is_stop_asked: bool = False
+
+    @property
+    def device(self) -> str:
+        """What it runs on."""
+        return self.seat.device
+
+    @property
+    def generation(self) -> int:
+        """Which loading of the weights it has."""
+        return self.seat.generation
+
+    async def run(self) -> None:
+        """Start the process and stay with it until it has ended; the owner is told.
+
+        Cancelling kills the process.
+        """
+        process: asyncio.subprocess.Process | None = None
+        writer: asyncio.StreamWriter | None = None
+        reason = "died"
+        try:
+            process, reader, writer = await self._start()
+            self._writer = writer
+            self.send(dict(self.load))
+            watching = asyncio.create_task(self._watch())
+            try:
+                await self._listen(reader)
+            finally:
+                watching.cancel()
+        except asyncio.CancelledError:
+            self.kill("stopped")
+            raise
+        except OSError as error:
+            reason = f"cannot be started: {error.strerror or error}"
+        except ValueError as error:
+            log.error("a worker speaks nonsense", extra={"device": self.device, "why": str(error)})
+        finally:
+            if writer is not None:
+                writer.close()
+            if process is not None:
+                await _through_cancelling(self._see_off(process))
+            self.state = "gone"
+        if self._is_stop_asked and not self.sent and self._killed_for is None:
+            reason = "stopped"
+        self.owner.on_gone(self, self._killed_for or reason)
+
+    def send(self, header: Mapping[str, Any]) -> None:
+        """Send a frame; a process that is gone is noticed elsewhere."""
+        with suppress(RuntimeError, ConnectionError):
+            self._writer.write(encode_frame(header))
+
+    def send_batch(self, header: Mapping[str, Any], sent: Sent) -> None:
+        """Hand over a batch."""
+        self.sent[sent.number] = sent
+        self.send(header)
+
+    def finish_batch(self, number: int) -> Sent | None:
+        """Take a batch off the list; the next one is at the head from now on."""
+        done = self.sent.pop(number, None)
+        now = time.monotonic()
+        if done is not None:
+            for following in self.sent.values():
+                following.reached_head = now
+                break
+        return done
+
+    def stop(self) -> None:
+        """Ask it to finish what it has, and to end."""
+        if self.state not in ("stopping", "gone"):
+            self.state = "stopping"
+            self._is_stop_asked = True
+            self.send({"kind": "stop"})
+
+    def kill(self, reason: str) -> None:
+        """End it now; the reason is what the owner hears."""
+        if self.state == "gone":
+            return
+        if self._killed_for is None:
+            self._killed_for = reason
+        if self.pid:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    async def _start(
+        self,
+    ) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader, asyncio.StreamWriter]:
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                flags = ("--socket", str(theirs.fileno()), "--arena", str(self.arena.fd))
+                process = await asyncio.create_subprocess_exec(
+                    *self.command,
+                    *flags,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(), self.arena.fd),
+                    start_new_session=True,  # a Ctrl-C at the terminal is for the server alone
+                )
+            self.pid = process.pid
+            self._started = self._last_sign = time.monotonic()
+            self._has_spoken = False
+            reader, writer = await asyncio.open_connection(sock=ours)
+        except BaseException:
+            ours.close()
+            if self.pid:
+                self.kill("stopped")
+                await _through_cancelling(self._see_off(process))
+            raise
+        return process, reader, writer
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        while (frame := await read_frame(reader)) is not None:
+            self._last_sign, self._has_spoken = time.monotonic(), True
+            kind = frame.kind
+            if kind == "heartbeat":
+                self.device_bytes = int(frame.header["device_bytes"])
+                self.rss_bytes = int(frame.header["rss_bytes"])
+                continue
+            if kind == "loaded" and self.state == "starting":
+                self.state = "loaded"
+            elif kind == "ready" and self.state == "loaded":
+                self.state = "ready"
+            self.owner.on_frame(self, frame)
+
+    async def _watch(self) -> None:
+        """Kill the process when it is silent, or works on one batch for too long."""
+        pause_s = min(0.5, self.times.heartbeat / 4)
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(pause_s)
+            now = time.monotonic()
+            if now - before > 2 * pause_s + 0.5:
+                # This process itself stood still: what the worker said is not read yet.
+                self._last_sign = now
+                continue
+            silence = now - self._last_sign
+            if silence > (self.times.heartbeat if self._has_spoken else _FIRST_SIGN_S):
+                self._end_hung(f"no sign of life for {silence:.1f} s")
+            elif self.state in ("starting", "loaded") and now - self._started > self.times.load:
+                self._end_hung(f"not ready after {now - self._started:.0f} s")
+            else:
+                head = next(iter(self.sent.values()), None)
+                if head is not None and now - head.reached_head > head.allowed_s:
+                    self._end_hung(f"one batch for {now - head.reached_head:.1f} s")
+
+    def _end_hung(self, why: str) -> None:
+        log.error("a worker hangs and is killed", extra={"device": self.device, "why": why})
+        self.kill("hung")
+
+    async def _see_off(self, process: asyncio.subprocess.Process) -> None:
+        """Wait for the exit; a process that has said goodbye and stays is killed."""
+        try:
+            async with asyncio.timeout(_EXIT_S):
+                self.exit_code = await process.wait()
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                process.kill()
+            self.exit_code = await process.wait()
+
+
+async def _through_cancelling(work: Coroutine[None, None, None]) -> None:
+    """Finish the work whatever happens; a cancellation in the meantime is told at the end."""
+    task = asyncio.ensure_future(work)
+    told: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            told = error
+    if told is not None:
+        raise told

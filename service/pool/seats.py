@@ -1,0 +1,113 @@
+"""Who sits where: each device has a seat, and whoever falls off it is replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from service.engine import LoadError, ModelInfo
+from service.pool.link import WorkerLink
+
+log = logging.getLogger(__name__)
+
+# So often may a worker vanish without a word before anything ever worked.
+_FIRST_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestartTimes:
+    """Seconds before a worker is replaced: the first time, and at most; doubled in between."""
+
+    first: float
+    most: float
+
+    def delay(self, num_failures: int) -> float:
+        """Return the pause after so many failures in a row."""
+        return min(self.most, self.first * 2.0 ** min(30, max(0, num_failures - 1)))
+
+
+@dataclass(eq=False, kw_only=True)
+class Seat:
+    """A device's place in the pool, whoever holds it.
+
+    open_link: returns a new worker for this seat, not started.
+    link: the present worker. models: what it holds. was_ready: whether any has been ready here.
+    failure: why no worker will ever sit here; only before the first was ready.
+    """
+
+    device: str
+    generation: int
+    open_link: Callable[[Seat], WorkerLink]
+    times: RestartTimes
+    link: WorkerLink | None = None
+    models: tuple[ModelInfo, ...] = ()
+    was_ready: bool = False
+    is_retired: bool = False
+    failure: LoadError | None = None
+    num_failures: int = 0
+    settled: asyncio.Event = field(default_factory=asyncio.Event)  # ready once, or never
+    last_words: str | None = None
+
+    @property
+    def ready_link(self) -> WorkerLink | None:
+        """The present worker if it takes batches."""
+        return self.link if self.link is not None and self.link.state == "ready" else None
+
+    @property
+    def has_successor(self) -> bool:
+        """Whether another worker follows the present one."""
+        return not self.is_retired and self.failure is None
+
+    def has_become_ready(self) -> None:
+        """Note that the present worker takes batches."""
+        self.was_ready = True
+        self.settled.set()
+
+    def has_worked(self) -> None:
+        """Note a finished batch: whatever happened before is forgiven."""
+        self.num_failures = 0
+
+    def has_failed(self, text: str, *, is_operators: bool) -> None:
+        """Note what a worker said before it gave up."""
+        self.last_words = text
+        if not self.was_ready and is_operators:
+            self._give_up(text)
+
+    async def keep(self) -> None:
+        """Run one worker after the other until the seat is retired or given up."""
+        while True:
+            self.last_words = None
+            self.link = self.open_link(self)
+            await self.link.run()
+            if not self.has_successor:
+                return
+            self.num_failures += 1
+            if not self.was_ready and self.num_failures >= _FIRST_ATTEMPTS:
+                self._give_up(
+                    self.last_words
+                    or f"the worker for {self.device} ended {self.num_failures} times while it "
+                    f"loaded (exit code {self.link.exit_code}); is there enough memory?"
+                )
+                return
+            delay_s = self.times.delay(self.num_failures)
+            log.warning(
+                "a worker is replaced",
+                extra={"device": self.device, "exit_code": self.link.exit_code, "in_s": delay_s},
+            )
+            await asyncio.sleep(delay_s)
+
+    def leave(self) -> None:
+        """Let nobody follow the present worker, which goes on."""
+        self.is_retired = True
+
+    def retire(self) -> None:
+        """Let the present worker finish what it has, and end; nobody follows."""
+        self.is_retired = True
+        if self.link is not None:
+            self.link.stop()
+
+    def _give_up(self, text: str) -> None:
+        self.failure = LoadError(text)
+        self.settled.set()

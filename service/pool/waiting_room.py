@@ -1,0 +1,180 @@
+"""Where pictures wait: their bytes in the arena, themselves in the queue of their model."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from model.geometry import canvas_size
+from service.engine import Picture
+from service.engine_state import QueueState
+from service.errors import PoisonError, TooLargeError
+from service.pool.admission import Load, Wait, admit, refusal
+from service.pool.arena import Arena
+from service.pool.batching import BatchLimits, Item, Queue
+from service.pool.cost import CostModel
+from service.pool.pending import PendingPicture, PendingRequest
+from service.pool.poison import PoisonList, digest_of
+
+
+class WaitingRoom:
+    """The queues of all models, and what is known about what may wait in them.
+
+    Args:
+        arena: holds the bytes.
+        limits: of what may wait, for each worker.
+        batch_limits: of what may run together.
+    """
+
+    def __init__(self, arena: Arena, limits: Load, batch_limits: BatchLimits) -> None:
+        self._arena = arena
+        self._limits = limits
+        self._numbers = itertools.count(1)
+        self._too_big: dict[str, int] = {}  # model -> canvas pixels that found no memory
+        self.queues: defaultdict[str, Queue] = defaultdict(lambda: Queue(batch_limits))
+        self.costs: defaultdict[str, CostModel] = defaultdict(CostModel)
+        self.poison = PoisonList()
+
+    def enter(
+        self, request: PendingRequest, *, num_workers: int, ahead_s: float, now: float
+    ) -> None:
+        """Let a request's pictures wait, all of them or none; their bytes leave the request.
+
+        Args:
+            num_workers: that run this model.
+            ahead_s: until a worker has done what it holds already.
+
+        Raises:
+            QueueFullError, TooLargeError, PoisonError: the request is refused.
+        """
+        job = request.job
+        pictures = [self._judged(request, index, now) for index in range(len(job.pictures))]
+        new = _load(pictures)
+        cost, queue = self.costs[job.model], self.queues[job.model]
+        own = cost.seconds(sum(p.canvas_pixels for p in pictures), 1)
+        waiting_s = (ahead_s + queue.expected_seconds(cost)) / num_workers
+        wait = Wait(waiting=waiting_s, own=own, allowed=job.deadline - now)
+        waiting = Load(images=len(queue), bytes=queue.num_bytes, pixels=queue.source_pixels)
+        limits = replace(
+            self._limits,
+            images=self._limits.images * num_workers,
+            pixels=self._limits.pixels * num_workers,
+        )
+        admit(new, waiting, limits, wait)
+        self._store(pictures, len(queue), waiting_s)
+        request.pictures = pictures
+        for picture in pictures:
+            queue.add(picture)
+
+    def leave(self, request: PendingRequest) -> int:
+        """Take out what of a request still waits; return how many pictures that were."""
+        gone = [p for p in request.pictures if self.queues[request.job.model].remove(p)]
+        for picture in gone:
+            self.release(picture)
+        return len(gone)
+
+    def release(self, picture: PendingPicture) -> None:
+        """Give a picture's memory back."""
+        if picture.offset is not None:
+            self._arena.free(picture.offset)
+            picture.offset = None
+
+    def put_back(self, pictures: Iterable[PendingPicture]) -> None:
+        """Let pictures wait again, before all others; each of them has to run alone."""
+        by_model: defaultdict[str, list[PendingPicture]] = defaultdict(list)
+        for picture in pictures:
+            picture.alone = True
+            by_model[picture.request.job.model].append(picture)
+        for model, again in by_model.items():
+            self.queues[model].put_back(again)
+
+    def digest(self, picture: PendingPicture) -> bytes:
+        """Return what the poison list knows a picture by; its bytes must still be here."""
+        if picture.digest is None:
+            assert picture.offset is not None
+            picture.digest = digest_of(self._arena.read(picture.offset, picture.length))
+        return picture.digest
+
+    def remember_too_big(self, model: str, pixels: int) -> None:
+        """Refuse canvases of that size or more from now on: they found no memory even alone."""
+        self._too_big[model] = min(pixels, self._too_big.get(model, pixels))
+
+    def forget_too_big(self) -> None:
+        """Let every size try again: other weights may need less."""
+        self._too_big.clear()
+
+    def states(self, num_workers: Callable[[str], int], now: float) -> tuple[QueueState, ...]:
+        """Return how each queue stands."""
+        return tuple(
+            QueueState(
+                model=model,
+                images=len(queue),
+                pixels=queue.source_pixels,
+                bytes=queue.num_bytes,
+                oldest_seconds=max((now - item.submitted for item in queue), default=0.0),
+                expected_seconds=queue.expected_seconds(self.costs[model])
+                / max(1, num_workers(model)),
+            )
+            for model, queue in self.queues.items()
+        )
+
+    def _judged(self, request: PendingRequest, index: int, now: float) -> PendingPicture:
+        """Return a picture as an item. Raises TooLargeError, PoisonError."""
+        job = request.job
+        picture = job.pictures[index]
+        height, width = canvas_size(picture.height, picture.width, request.model.config.input)
+        limit = self._too_big.get(job.model)
+        if limit is not None and height * width >= limit:
+            raise TooLargeError(
+                f"it is {picture.width}×{picture.height}, for which this server has not enough "
+                "memory; send a smaller image"
+            ).about_image(index, picture.id)
+        digest = digest_of(picture.data) if len(self.poison) else None
+        if digest is not None and self.poison.is_refused(digest, now):
+            raise poisoned(picture, index)
+        return PendingPicture(
+            group=(height, width, job.task),
+            canvas_pixels=height * width,
+            source_pixels=picture.height * picture.width,
+            num_bytes=len(picture.data),
+            submitted=now,
+            deadline=job.deadline,
+            alone=digest is not None and self.poison.is_suspect(digest, now),
+            canvas=(height, width),
+            number=next(self._numbers),
+            request=request,
+            index=index,
+            offset=None,
+            length=len(picture.data),
+            digest=digest,
+        )
+
+    def _store(self, pictures: list[PendingPicture], num_waiting: int, waiting_s: float) -> None:
+        for picture in pictures:
+            source = picture.request.job.pictures[picture.index]
+            picture.offset = self._arena.put(source.data)
+            if picture.offset is None:
+                for stored in pictures:
+                    self.release(stored)
+                raise refusal(num_waiting, waiting_s)
+        for picture in pictures:
+            picture.request.job.pictures[picture.index].drop_data()
+
+
+def poisoned(picture: Picture, index: int) -> Exception:
+    """Return what the sender of a picture is told that kills workers."""
+    return PoisonError(
+        "the server stopped unexpectedly each time it worked on this image; it is refused for "
+        "now: save it anew with another program, or send another one"
+    ).about_image(index, picture.id)
+
+
+def _load(items: Iterable[Item]) -> Load:
+    items = list(items)
+    return Load(
+        images=len(items),
+        bytes=sum(item.num_bytes for item in items),
+        pixels=sum(item.source_pixels for item in items),
+    )

@@ -1,0 +1,245 @@
+"""The way of a batch through a worker: decoded and prepared, run, encoded and sent.
+
+prepare   one thread, while the batch before it runs; a pool decodes and resizes
+run       the thread that has the device
+encode    a pool; the last picture to be closed closes the batch
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from model.categories import Categories
+from model.geometry import canvas_size
+from model.stages import StageTimes
+from model.structures import ImageBatch, Instances, PanopticSegmentation
+from service.errors import ServiceError
+from service.pool.arena import ArenaView
+from service.worker.failures import Failure, failure_of, one_line
+from service.worker.models import LoadedModel, free_memory
+from service.worker.pictures import PictureTask, decode_picture, encode_answer, num_instances
+from service.worker.report import BatchReport, Send
+
+log = logging.getLogger(__name__)
+
+Result = Instances | PanopticSegmentation
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodedPicture:
+    """A picture that can be run."""
+
+    task: PictureTask
+    image: np.ndarray
+
+
+@dataclass(kw_only=True)
+class Group:
+    """Pictures of a batch that share canvas and task.
+
+    canvas: (height, width) by the decoded pictures, whatever the headers said.
+    batch: None until they are on the device.
+    """
+
+    model: LoadedModel
+    canvas: tuple[int, int]
+    pictures: Sequence[DecodedPicture]
+    batch: ImageBatch | None = None
+
+    @property
+    def tasks(self) -> list[PictureTask]:
+        """What is wanted of the pictures."""
+        return [picture.task for picture in self.pictures]
+
+    @property
+    def pixels(self) -> int:
+        """The padded pixels of one picture."""
+        return self.canvas[0] * self.canvas[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedBatch:
+    """What there is to run of a batch, possibly nothing."""
+
+    groups: list[Group]
+    report: BatchReport
+
+
+class BatchRunner:
+    """Takes batches through the worker.
+
+    Args:
+        models: by the names that batches give.
+        max_pixels, max_side: of a picture, as sent.
+        num_threads: that decode, and as many more that encode.
+        send: sends a frame; any thread may call it.
+        on_fatal: ends the process, as the device does not work any more.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, LoadedModel],
+        arena: ArenaView,
+        *,
+        max_pixels: int,
+        max_side: int,
+        num_threads: int,
+        send: Send,
+        on_fatal: Callable[[str], NoReturn],
+    ) -> None:
+        self._models = models
+        self._arena = arena
+        self._max_pixels = max_pixels
+        self._max_side = max_side
+        self._send = send
+        self._on_fatal = on_fatal
+        self._decoders = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
+        self._encoders = ThreadPoolExecutor(num_threads, thread_name_prefix="encode")
+
+    def prepare(self, header: Mapping[str, Any]) -> PreparedBatch:
+        """Return the batch that a frame asks for; what can't be decoded is refused at once."""
+        tasks = [PictureTask.from_json(item) for item in header["items"]]
+        report = BatchReport(header["batch"], tasks, self._send)
+        groups: list[Group] = []
+        try:
+            model = self._models[header["model"]]
+            decoded = self._decoders.map(lambda task: self._decode(task, report), tasks)
+            groups = _grouped(model, [picture for picture in decoded if picture is not None])
+        except Exception as error:
+            self._give_up(error, tasks, report)
+        ready = [group for group in groups if self._put_on_device(group, report)]
+        return PreparedBatch(groups=ready, report=report)
+
+    def run(self, prepared: PreparedBatch) -> None:
+        """Put a batch through the network; the answers are encoded and sent by other threads."""
+        report = prepared.report
+        report.start()
+        started = time.perf_counter()
+        for group in prepared.groups:
+            self._run_group(group, report)
+        report.finish_run(time.perf_counter() - started)
+
+    def finish(self) -> None:
+        """Return once all answers are sent; nothing can be prepared or run after this."""
+        self._decoders.shutdown()
+        self._encoders.shutdown()
+
+    def _decode(self, task: PictureTask, report: BatchReport) -> DecodedPicture | None:
+        stages = StageTimes()
+        try:
+            with stages.measure("decode"):
+                image = decode_picture(
+                    self._arena.read(task.offset, task.length),
+                    max_pixels=self._max_pixels,
+                    max_side=self._max_side,
+                )
+        except ServiceError as error:
+            report.refuse(task, error)
+            return None
+        except Exception as error:
+            self._give_up(error, [task], report)
+            return None
+        report.spend([task], "decode", stages.seconds["decode"])
+        return DecodedPicture(task=task, image=image)
+
+    def _put_on_device(self, group: Group, report: BatchReport) -> bool:
+        """Prepare a group; return whether it is to run. Without memory it is prepared later."""
+        try:
+            self._prepare_group(group, report)
+        except Exception as error:
+            if failure_of(error) is not Failure.MEMORY:
+                self._give_up(error, group.tasks, report)
+                return False
+        return True
+
+    def _prepare_group(self, group: Group, report: BatchReport) -> ImageBatch:
+        stages = StageTimes()
+        with stages.measure("preprocess"):
+            images = [picture.image for picture in group.pictures]
+            group.batch = group.model.predictor.prepare(images, picture_map=self._decoders.map)
+        report.spend(group.tasks, "preprocess", stages.seconds["preprocess"])
+        return group.batch
+
+    def _run_group(self, group: Group, report: BatchReport) -> None:
+        try:
+            results = self._compute(group, report)
+        except Exception as error:
+            if failure_of(error) is not Failure.MEMORY:
+                self._give_up(error, group.tasks, report)
+                return
+        else:
+            categories = group.model.predictor.categories
+            for picture, result in zip(group.pictures, results, strict=True):
+                self._encoders.submit(self._encode, report, picture, result, categories)
+            return
+        # Not in the handler: the exception keeps alive all that was computed so far.
+        self._run_in_halves(group, report)
+
+    def _run_in_halves(self, group: Group, report: BatchReport) -> None:
+        """Run what did not fit into the memory as two groups; give up a picture that is alone."""
+        group.batch = None
+        free_memory(group.model.predictor.device)
+        number = len(group.pictures)
+        log.warning("out of memory", extra={"num_images": number, "pixels": number * group.pixels})
+        if number == 1:
+            report.too_big(group.tasks[0], group.pixels)
+            return
+        for half in (group.pictures[: number // 2], group.pictures[number // 2 :]):
+            self._run_group(Group(model=group.model, canvas=group.canvas, pictures=half), report)
+
+    def _compute(self, group: Group, report: BatchReport) -> Sequence[Result]:
+        predictor = group.model.predictor
+        batch = group.batch or self._prepare_group(group, report)
+        options = [task.options for task in group.tasks]
+        stages = StageTimes()
+        results: Sequence[Result]
+        if group.tasks[0].task == "segment":
+            results = predictor.segment_batch(batch, options, stages=stages)
+        else:
+            results = predictor.panoptic_batch(batch, options, stages=stages)
+        for stage, seconds in stages.seconds.items():
+            report.spend(group.tasks, stage, seconds)
+        report.computed(len(group.pictures) * group.pixels)
+        group.batch = None
+        return results
+
+    def _encode(
+        self,
+        report: BatchReport,
+        picture: DecodedPicture,
+        result: Result,
+        categories: Categories,
+    ) -> None:
+        stages = StageTimes()
+        try:
+            with stages.measure("encode"):
+                body = encode_answer(picture.task, picture.image, result, categories)
+            report.spend([picture.task], "encode", stages.seconds["encode"])
+            report.answer(picture.task, body, num_instances(result))
+        except Exception as error:
+            self._give_up(error, [picture.task], report)
+
+    def _give_up(self, error: Exception, tasks: Sequence[PictureTask], report: BatchReport) -> None:
+        """Log an exception that is not the pictures' fault, and tell the server."""
+        request_ids = " ".join(dict.fromkeys(task.request_id for task in tasks))
+        log.error("a batch failed", exc_info=error, extra={"request_id": request_ids})
+        if failure_of(error) is Failure.DEVICE:
+            self._on_fatal(one_line(error))
+        report.defect(tasks, one_line(error))
+
+
+def _grouped(model: LoadedModel, pictures: Iterable[DecodedPicture]) -> list[Group]:
+    config = model.predictor.config.input
+    groups: defaultdict[tuple[str, tuple[int, int]], list[DecodedPicture]] = defaultdict(list)
+    for picture in pictures:
+        height, width = picture.image.shape[:2]
+        groups[picture.task.task, canvas_size(height, width, config)].append(picture)
+    return [Group(model=model, canvas=key[1], pictures=group) for key, group in groups.items()]

@@ -1,0 +1,235 @@
+"""`python -m service.worker.process`: owns one device, and runs what the server sends it.
+
+The server starts it with a socket and the arena inherited; `wire.py` says how frames look. It
+ends when told to, when the server is gone, or when its device does not work any more.
+
+    reader ─▶ preparer (and decoders) ─▶ main thread: the network ─▶ encoders ─▶ socket
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import faulthandler
+import logging
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from service.pool.arena import ArenaView
+from service.pool.wire import Frame, FrameSocket
+from service.watch.logs import configure_logging
+from service.worker.failures import Failure, failure_of, one_line
+from service.worker.heart import Heart
+
+if TYPE_CHECKING:
+    from service.worker.batches import BatchRunner, PreparedBatch
+    from service.worker.models import LoadedModel
+
+log = logging.getLogger(__name__)
+
+# Exit codes.
+STOPPED, LOST, FAILED, FATAL = 0, 1, 3, 4
+_PR_SET_PDEATHSIG = 1
+# What a batch is warmed up with where the server does not say how large it may get.
+_WARMUP_PIXELS = 12_000_000
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Serve until told to stop, and exit."""
+    faulthandler.enable()
+    # Read when PyTorch is loaded. Its threads would spin while they wait for each other, and on
+    # a machine with other work, decoders for a start, that makes a forward pass many times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _live_and_die_with_the_server()
+    parser = argparse.ArgumentParser(prog="python -m service.worker.process")
+    parser.add_argument("--socket", type=int, required=True, help="descriptor of a stream socket")
+    parser.add_argument("--arena", type=int, required=True, help="descriptor of shared memory")
+    flags = parser.parse_args(arguments)
+    link = FrameSocket(socket.socket(fileno=flags.socket))
+    heart = Heart(link)
+    heart.start()
+    load = link.receive()
+    if load is None:
+        _leave(STOPPED)
+    header = load.header
+    configure_logging(header["log_level"], header["log_format"], worker=header["device"])
+    try:
+        code = WorkerProcess(link, heart, flags.arena, header).serve()
+    except BaseException:
+        log.exception("the worker failed")
+        code = LOST
+    _leave(code)
+
+
+class WorkerProcess:
+    """The process once it knows what to load.
+
+    Args:
+        load: header of the "load" frame.
+    """
+
+    def __init__(
+        self, link: FrameSocket, heart: Heart, arena_fd: int, load: Mapping[str, Any]
+    ) -> None:
+        self._link = link
+        self._heart = heart
+        self._arena_fd = arena_fd
+        self._load = load
+        self._inbox: queue.SimpleQueue[Frame] = queue.SimpleQueue()
+        self._prepared: queue.SimpleQueue[PreparedBatch | Frame] = queue.SimpleQueue()
+
+    def serve(self) -> int:
+        """Load, warm up, and run batches until told to stop; return the exit code."""
+        _start_thread("reader", self._read)
+        try:
+            from service.worker import models as worker_models  # slow; the heart beats
+
+            device = self._load["device"]
+            models = worker_models.open_device(device, self._load["models"])
+            self._heart.device_bytes = partial(worker_models.device_bytes, device)
+            self._send({"kind": "loaded", "models": [m.info.to_json() for m in models.values()]})
+            started = time.perf_counter()
+            runner = self._open_runner(models)
+            self._warm_up(models)
+        except Exception as error:
+            return self._fail(error)
+        canary = self._open_canary(models)
+        complaint = canary()
+        if complaint is not None:
+            self._send({"kind": "canary", "ok": False, "text": complaint})
+            return LOST
+        self._send({"kind": "ready", "warmup_seconds": time.perf_counter() - started})
+        return self._run(runner, canary)
+
+    def _run(self, runner: BatchRunner, canary: Callable[[], str | None]) -> int:
+        _start_thread("preparer", lambda: self._prepare(runner))
+        while True:
+            work = self._prepared.get()
+            if not isinstance(work, Frame):
+                self._heart.running = work.report.number
+                runner.run(work)
+                self._heart.running = None
+            elif work.kind == "canary":
+                complaint = canary()
+                text = complaint or "as before"
+                self._send({"kind": "canary", "ok": complaint is None, "text": text})
+            elif work.kind == "stop":
+                runner.finish()
+                return STOPPED
+            else:
+                log.warning("unknown frame", extra={"kind": work.kind})
+
+    def _read(self) -> None:
+        """Take in frames until there are no more: then the server is gone, and so is this."""
+        while (frame := self._link.receive()) is not None:
+            self._inbox.put(frame)
+        _leave(STOPPED)
+
+    def _prepare(self, runner: BatchRunner) -> None:
+        while True:
+            frame = self._inbox.get()
+            self._prepared.put(runner.prepare(frame.header) if frame.kind == "batch" else frame)
+            if frame.kind == "stop":
+                return
+
+    def _warm_up(self, models: Mapping[str, LoadedModel]) -> None:
+        from service.worker.models import warm_up
+
+        max_images = self._load.get("max_batch_images", 1)
+        max_pixels = self._load.get("max_batch_pixels", _WARMUP_PIXELS)
+        for model in models.values():
+            warm_up(model, self._load["warmup_sizes"], max_images=max_images, max_pixels=max_pixels)
+
+    def _open_canary(self, models: Mapping[str, LoadedModel]) -> Callable[[], str | None]:
+        """Return what runs every model's canary, and returns the first complaint."""
+        from service.worker.canary import Canary
+
+        canaries = {name: Canary(model.predictor) for name, model in models.items()}
+
+        def complaint() -> str | None:
+            for name, canary in canaries.items():
+                try:
+                    text = canary.complaint()
+                except Exception as error:
+                    if failure_of(error) is Failure.DEVICE:
+                        self._die(one_line(error))
+                    log.exception("the canary failed")
+                    text = one_line(error)
+                if text is not None:
+                    return f"{name}: {text}"
+            return None
+
+        return complaint
+
+    def _open_runner(self, models: Mapping[str, LoadedModel]) -> BatchRunner:
+        from service.worker.batches import BatchRunner
+
+        return BatchRunner(
+            models,
+            ArenaView(self._arena_fd, self._load["arena_bytes"]),
+            max_pixels=self._load["max_pixels"],
+            max_side=self._load["max_side"],
+            num_threads=self._load["decode_threads"],
+            send=self._send,
+            on_fatal=self._die,
+        )
+
+    def _fail(self, error: Exception) -> int:
+        """Tell why nothing can be served; return the exit code."""
+        if failure_of(error) is Failure.DEVICE:
+            self._die(one_line(error))
+        is_operators = isinstance(error, ValueError | OSError)
+        text = " ".join(str(error).split()) if is_operators else one_line(error)
+        if not is_operators:
+            log.error("loading failed", exc_info=error)
+        self._send({"kind": "failed", "text": text, "is_operators": is_operators})
+        return FAILED
+
+    def _die(self, text: str) -> NoReturn:
+        self._send({"kind": "fatal", "text": text})
+        _leave(FATAL)
+
+    def _send(self, header: Mapping[str, Any], body: bytes = b"") -> None:
+        with suppress(ConnectionError):  # the server is gone; the reader sees it too
+            self._link.send(header, body)
+
+
+def _start_thread(name: str, work: Callable[[], None]) -> None:
+    """Start a thread without which the process is worth nothing: its failure ends it."""
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException:
+            log.exception("a thread of the worker failed", extra={"thread_name": name})
+            _leave(LOST)
+
+    threading.Thread(target=guarded, name=name, daemon=True).start()
+
+
+def _live_and_die_with_the_server() -> None:
+    """Leave signals to the server, and be killed by the kernel when it dies."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    with suppress(OSError, AttributeError):  # only Linux has it
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit at once: other threads may be inside the network, which nothing can interrupt."""
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
