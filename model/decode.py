@@ -89,7 +89,13 @@ def decode_image(
                 raise ImageError(f"the {header.format} picture gives two different sizes")
             image.info.pop("xmp", None)  # only EXIF turns a picture, also a TIFF
             image.load()
-            return _upright_rgb(image, header)
+            upright = _upright_rgb(image, header)
+            if upright.shape[:2] != header.upright_size:
+                raise ImageError(
+                    f"the {header.format} picture gives its orientation in an unusual form, which "
+                    "readers take differently; save it anew"
+                )
+            return upright
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

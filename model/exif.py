@@ -8,6 +8,8 @@ import struct
 EXIF_MARKER = b"Exif\0\0"
 
 _TAG_ORIENTATION = 274
+# Pictures have a few dozen entries; a directory of more is made to cost time.
+_MOST_ENTRIES = 2000
 _WHOLE_NUMBERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}
 
 
@@ -28,7 +30,7 @@ def directory(data: bytes) -> dict[int, int]:
     """Return the single whole numbers in a TIFF structure's first directory, by tag.
 
     Raises:
-        ValueError: not a TIFF structure.
+        ValueError: not a TIFF structure, or one with thousands of entries.
         struct.error: it is cut off.
     """
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
@@ -36,6 +38,8 @@ def directory(data: bytes) -> dict[int, int]:
         raise ValueError("not a TIFF structure")
     (start,) = struct.unpack_from(order + "I", data, 4)
     (num_entries,) = struct.unpack_from(order + "H", data, start)
+    if num_entries > _MOST_ENTRIES:
+        raise ValueError(f"a directory of {num_entries} entries")
     tags: dict[int, int] = {}
     entries = data[start + 2 : start + 2 + 12 * num_entries]
     if len(entries) < 12 * num_entries:

@@ -17,7 +17,7 @@ from service.errors import (
     by_kind,
 )
 from service.pool.batching import Item
-from service.pool.link import Sent, WorkerLink
+from service.pool.link import SILENT, Sent, WorkerLink
 from service.pool.pending import PendingPicture
 from service.pool.poison import CRASH, KILL
 from service.pool.seats import Seat
@@ -112,6 +112,7 @@ class Dispatcher:
                 sent.span.end(failure=reason)
         link.sent.clear()
         undone = [p for p in pictures if self._out.pop(p.number, None) is not None]
+        self._suspect(link, undone, reason)
         again = [p for p in undone if self._may_run_again(link, p, reason)]
         for picture in pictures:
             if picture not in again:
@@ -248,6 +249,16 @@ class Dispatcher:
             seconds=header["run_seconds"],
         )
 
+    def _suspect(self, link: WorkerLink, undone: Iterable[PendingPicture], reason: str) -> None:
+        """Note under which pictures a worker was lost, the same bytes once."""
+        if reason in ("canary", "stopped"):
+            return
+        # Killed or halted from outside is possible; a crash and a batch without end are its own.
+        is_outside = reason == SILENT or (reason == "died" and link.exit_code == _SIGKILL_EXIT)
+        guilt = KILL if is_outside else CRASH
+        for digest in {self._room.digest(picture) for picture in undone}:
+            self._room.poison.suspect(digest, guilt, time.monotonic())
+
     def _may_run_again(self, link: WorkerLink, picture: PendingPicture, reason: str) -> bool:
         """Return whether a picture deserves another worker; else its request is answered."""
         request = picture.request
@@ -256,13 +267,10 @@ class Dispatcher:
         if reason == "stopped":
             request.fail(UnavailableError("the server stopped; send the request again"))
             return False
-        if reason not in ("canary",):
-            is_kill = reason == "died" and link.exit_code == _SIGKILL_EXIT
-            guilt = KILL if is_kill else CRASH
-            if self._room.poison.suspect(self._room.digest(picture), guilt, time.monotonic()):
-                source = request.job.pictures[picture.index]
-                request.fail(poisoned(source, picture.index))
-                return False
+        if self._room.poison.is_refused(self._room.digest(picture), time.monotonic()):
+            source = request.job.pictures[picture.index]
+            request.fail(poisoned(source, picture.index))
+            return False
         if not link.seat.has_successor:  # replaced by other weights
             if request.bodies:
                 request.fail(_lost())

@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Long enough to start Python on a busy machine; after that, silence means that it hangs.
+# Long enough to start Python and to import the libraries on a busy machine; after that, silence
+# means that it hangs.
 _FIRST_SIGN_S = 60.0
 # What it may take to exit once it has closed its socket or was told to.
 _EXIT_S = 5.0
+
+# Why a link is killed whose process says nothing any more; "hung" where a batch has no end.
+SILENT = "silent"
 
 LinkState = Literal["starting", "loaded", "ready", "stopping", "gone"]
 
@@ -190,7 +194,6 @@ class WorkerLink:
                 )
             self.pid = process.pid
             self._started = self._last_sign = time.monotonic()
-            self._has_spoken = False
             reader, writer = await asyncio.open_connection(sock=ours)
         except BaseException:
             ours.close()
@@ -202,7 +205,7 @@ class WorkerLink:
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         while (frame := await read_frame(reader)) is not None:
-            self._last_sign, self._has_spoken = time.monotonic(), True
+            self._last_sign = time.monotonic()
             kind = frame.kind
             if kind == "heartbeat":
                 self.device_bytes = int(frame.header["device_bytes"])
@@ -216,7 +219,8 @@ class WorkerLink:
 
     async def _watch(self) -> None:
         """Kill the process when it is silent, or works on one batch for too long."""
-        pause_s = min(0.5, self.times.heartbeat / 4)
+        heartbeat_s = self.times.heartbeat
+        pause_s = min(0.5, heartbeat_s / 4)
         while True:
             before = time.monotonic()
             await asyncio.sleep(pause_s)
@@ -226,18 +230,20 @@ class WorkerLink:
                 self._last_sign = now
                 continue
             silence = now - self._last_sign
-            if silence > (self.times.heartbeat if self._has_spoken else _FIRST_SIGN_S):
-                self._end_hung(f"no sign of life for {silence:.1f} s")
+            # Importing a large library may keep everything else of a process waiting.
+            is_loading = self.state == "starting"
+            if silence > (max(_FIRST_SIGN_S, heartbeat_s) if is_loading else heartbeat_s):
+                self._end_hung(SILENT, f"no sign of life for {silence:.1f} s")
             elif self.state in ("starting", "loaded") and now - self._started > self.times.load:
-                self._end_hung(f"not ready after {now - self._started:.0f} s")
+                self._end_hung("hung", f"not ready after {now - self._started:.0f} s")
             else:
                 head = next(iter(self.sent.values()), None)
                 if head is not None and now - head.reached_head > head.allowed_s:
-                    self._end_hung(f"one batch for {now - head.reached_head:.1f} s")
+                    self._end_hung("hung", f"one batch for {now - head.reached_head:.1f} s")
 
-    def _end_hung(self, why: str) -> None:
+    def _end_hung(self, reason: str, why: str) -> None:
         log.error("a worker hangs and is killed", extra={"device": self.device, "why": why})
-        self.kill("hung")
+        self.kill(reason)
 
     async def _see_off(self, process: asyncio.subprocess.Process) -> None:
         """Wait for the exit; a process that has said goodbye and stays is killed."""

@@ -112,6 +112,7 @@ def _load_frame(
         "decode_threads": settings.decode_threads,
         "warmup_sizes": warmup_sizes,
         "max_batch_images": settings.max_batch_images,
+        "max_batch_pixels": settings.max_batch_pixels,
         "arena_bytes": arena.num_bytes,
         "log_level": settings.log_level,
         "log_format": settings.log_format,

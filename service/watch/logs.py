@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -102,6 +103,9 @@ def configure_logging(
     handler.setFormatter(formatter_of({} if worker is None else {"worker": worker}))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.captureWarnings(True)
+    # What the picture decoder has to say is written by whoever sent the picture.
+    logging.getLogger("PIL").setLevel(logging.CRITICAL + 1)
+    warnings.filterwarnings("ignore", module=r"PIL\b")
     for name in ("service", "model"):
         logging.getLogger(name).setLevel(level.upper())
 

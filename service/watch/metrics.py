@@ -30,7 +30,7 @@ _FRACTIONS = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 _PIXELS = (250e3, 500e3, 1e6, 2e6, 4e6, 8e6, 12e6, 16e6, 32e6)
 _BATCH_IMAGES = (1, 2, 4, 8, 16, 32)
 _INSTANCES = (0, 1, 2, 5, 10, 20, 50, 100)
-_RESTART_REASONS = frozenset({"died", "hung", "fatal", "canary", "reload"})
+_RESTART_REASONS = frozenset({"died", "hung", "silent", "fatal", "canary", "reload"})
 
 
 class Metrics:
@@ -189,7 +189,7 @@ class Metrics:
         self._retried.inc()
 
     def worker_restarted(self, *, device: str, reason: str) -> None:
-        """Count a replaced worker: "died", "hung", "fatal", "canary" or "reload".
+        """Count a replaced worker: "died", "hung", "silent", "fatal", "canary" or "reload".
 
         Any other reason, which may be the text of an error, counts as "other".
         """

@@ -172,16 +172,25 @@ class BatchRunner:
         try:
             results = self._compute(group, report)
         except Exception as error:
-            if failure_of(error) is not Failure.MEMORY:
+            failure = failure_of(error)
+            is_alone = len(group.pictures) == 1
+            if failure is Failure.DEVICE or (failure is Failure.DEFECT and is_alone):
                 self._give_up(error, group.tasks, report)
                 return
+            if failure is Failure.DEFECT:
+                log.warning("a batch failed; its images run one by one", exc_info=error)
         else:
             categories = group.model.predictor.categories
             for picture, result in zip(group.pictures, results, strict=True):
                 self._encoders.submit(self._encode, report, picture, result, categories)
             return
         # Not in the handler: the exception keeps alive all that was computed so far.
-        self._run_in_halves(group, report)
+        if failure is Failure.MEMORY:
+            self._run_in_halves(group, report)
+        else:
+            for picture in group.pictures:
+                alone = Group(model=group.model, canvas=group.canvas, pictures=[picture])
+                self._run_group(alone, report)
 
     def _run_in_halves(self, group: Group, report: BatchReport) -> None:
         """Run what did not fit into the memory as two groups; give up a picture that is alone."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from service.worker.batches import BatchRunner, PreparedBatch
     from service.worker.models import LoadedModel
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("service.worker.process")  # not __main__, as which it runs
 
 # Exit codes.
 STOPPED, LOST, FAILED, FATAL = 0, 1, 3, 4

@@ -243,14 +243,27 @@ def test_a_hanging_worker_is_replaced() -> None:
     _with_engine(play)
 
 
-@pytest.mark.parametrize("text", ["freeze", "fatal"])
-def test_a_silent_worker_and_a_broken_device_are_replaced(text: str) -> None:
+@pytest.mark.parametrize(("text", "kind"), [("freeze", UnavailableError), ("fatal", PoisonError)])
+def test_a_silent_worker_and_a_broken_device_are_replaced(
+    text: str, kind: type[ServiceError]
+) -> None:
     async def play(engine: PoolEngine) -> None:
         pid = _pid(await engine.submit(_job("ok")))
-        assert isinstance(await _outcome(engine, text), PoisonError)
+        assert isinstance(await _outcome(engine, text), kind)
         assert _pid(await engine.submit(_job("ok"))) != pid
 
     _with_engine(play, hang_s=30)
+
+
+def test_copies_of_one_picture_are_one_suspect() -> None:
+    async def play(engine: PoolEngine) -> None:
+        running = [asyncio.create_task(_outcome(engine, "slow 0.5")) for _ in range(4)]
+        await asyncio.sleep(0.2)
+        os.kill(engine.state().workers[0].pid, signal.SIGKILL)
+        for outcome in await asyncio.gather(*running):
+            assert isinstance(outcome, Result)
+
+    _with_engine(play)
 
 
 def test_a_failed_canary_costs_the_worker_its_place() -> None:

@@ -173,13 +173,21 @@ def test_no_memory_while_preparing_is_met_when_it_runs(
 
 
 def test_defect_is_told_for_each_picture_and_the_next_batch_runs(bench: Bench) -> None:
-    bench.predictor.most, bench.predictor.failure = 1, RuntimeError("ours")
+    bench.predictor.most, bench.predictor.failure = 0, RuntimeError("ours")
     headers = bench.run([picture(8, 6)] * 2)
     assert bench.kinds() == {0: "defect", 1: "defect"}
     assert headers[1]["text"] == "RuntimeError: ours"
     bench.sent.clear()
+    bench.predictor.most = 100
     bench.run([picture(8, 6)])
     assert bench.kinds() == {0: "answer"}
+
+
+def test_one_picture_with_a_defect_does_not_fail_its_company(bench: Bench) -> None:
+    bench.predictor.most, bench.predictor.failure = 1, RuntimeError("ours")
+    bench.run([picture(8, 6)] * 2)
+    assert bench.predictor.sizes == [2, 1, 1]
+    assert bench.kinds() == {0: "answer", 1: "answer"}
 
 
 def test_broken_device_ends_the_worker(bench: Bench) -> None:
