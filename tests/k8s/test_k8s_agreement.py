@@ -24,12 +24,12 @@ from kustomized import (
 )
 
 from service.__main__ import LAST_ANSWERS_S
+from service.configuration.settings import PREFIX, Settings, variable_of
+from service.configuration.sources import OTHER_VARIABLES, read_settings
 from service.engine import Engine
-from service.info_routes import InfoRoutes
-from service.keys import Keyring
-from service.metrics import Metrics
-from service.settings import PREFIX, Settings, variable_of
-from service.settings_sources import OTHER_VARIABLES, read_settings
+from service.http.info_routes import InfoRoutes
+from service.http.keys import Keyring
+from service.watch.metrics import Metrics
 
 ROOT = K8S.parent
 SERVER_PODS = [

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from watch_queries import DASHBOARD, ROOT, RULES, dashboard_queries, rule_queries, rules
 
-from service.metrics import Metrics
-from service.settings import Settings
+from service.configuration.settings import Settings
+from service.watch.metrics import Metrics
 
 PANELS = json.loads(DASHBOARD.read_text())["panels"]
 ALERTS = [rule for rule in rules() if "alert" in rule]
