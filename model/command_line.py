@@ -18,7 +18,8 @@ class OneLineParser(argparse.ArgumentParser):
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add what `model.predict.open_predictor` reads, and the batch size."""
     add = parser.add_argument_group("model").add_argument
-    add("--weights", metavar="W", help="a released name, file, URL or hub file (R_50_3x)")
+    weights_help = "small (bundled), a released name, file, URL or hub file (small)"
+    add("--weights", metavar="W", help=weights_help)
     add("--config", metavar="C", help="configuration name or YAML file, for foreign weights")
     override_help = "change the configuration; may be repeated"
     pair = ("KEY", "VALUE")

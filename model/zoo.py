@@ -26,7 +26,7 @@ __all__ = ["BUNDLED", "DEFAULT_MODEL", "RELEASED", "ZooError", "open_model"]
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_MODEL = "R_50_3x"
+DEFAULT_MODEL = "small"
 _RELEASED_REPOSITORY = "ZjuCv/AdelaiDet"
 RELEASED: dict[str, str] = {
     name: f"{name}.pth"

@@ -2,9 +2,8 @@
 
     python scripts/draw_examples.py [--weights small]
 
-The photos come out of the scikit-image package's wheel: an astronaut (NASA, public domain),
-Chelsea the cat (CC0, Stefan van der Walt), a cup of coffee (CC0, Rachel Michetti) and a rocket
-(CC0, SpaceX).
+The photos come out of the scikit-image package's wheel: an astronaut (NASA, public domain)
+and Chelsea the cat (CC0, Stefan van der Walt).
 """
 
 from __future__ import annotations
@@ -30,8 +29,6 @@ PHOTOS = {
     for name, digest in (
         ("astronaut.png", "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5"),
         ("chelsea.png", "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb"),
-        ("coffee.png", "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7"),
-        ("rocket.jpg", "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c"),
     )
 }
 _MAX_BYTES = 100_000

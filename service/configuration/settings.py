@@ -27,7 +27,7 @@ from service.configuration.forms import (
 from service.configuration.model_spec import Models, ModelSpec
 
 PREFIX = "BLENDMASK_"
-DEFAULT_WEIGHTS = "R_50_3x"
+DEFAULT_WEIGHTS = "small"
 # The settings of the one model that --weights and its friends describe.
 SHORT_FORM = ("weights", "config", "overrides", "categories", "name")
 

@@ -95,7 +95,7 @@ def test_released_weights_carry_their_licence(server: WeightsServer, weights: by
 
 def test_every_released_name_is_a_configuration() -> None:
     assert set(RELEASED) < set(PRESETS)
-    assert zoo.DEFAULT_MODEL in RELEASED
+    assert zoo.DEFAULT_MODEL in BUNDLED
 
 
 def test_configuration_without_published_weights_says_so() -> None:
