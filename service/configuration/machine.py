@@ -41,6 +41,15 @@ def available_cores(root: Path = Path("/")) -> int:
     return max(1, min([cores, *(math.ceil(share) for share in shares if share is not None)]))
 
 
+def num_oom_kills(root: Path = Path("/")) -> int:
+    """Return how many processes the kernel has killed for want of memory; 0 if it won't tell."""
+    for line in _lines(root / "proc/vmstat"):
+        name, _, number = line.partition(" ")
+        if name == "oom_kill":
+            return int(number)
+    return 0
+
+
 def _room_of_machine(root: Path) -> int | None:
     for line in _lines(root / "proc/meminfo"):
         name, _, rest = line.partition(":")

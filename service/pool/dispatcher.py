@@ -254,7 +254,8 @@ class Dispatcher:
         if reason in ("canary", "stopped"):
             return
         # Killed or halted from outside is possible; a crash and a batch without end are its own.
-        is_outside = reason == SILENT or (reason == "died" and link.exit_code == _SIGKILL_EXIT)
+        is_killed = reason == "died" and link.exit_code == _SIGKILL_EXIT
+        is_outside = reason == SILENT or (is_killed and not link.was_oom_killed)
         guilt = KILL if is_outside else CRASH
         for digest in {self._room.digest(picture) for picture in undone}:
             self._room.poison.suspect(digest, guilt, time.monotonic())

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from service.configuration.machine import num_oom_kills
 from service.pool.arena import Arena
 from service.pool.wire import Frame, encode_frame, read_frame
 
@@ -80,6 +81,8 @@ class WorkerLink:
     command: what runs it; `--socket FD --arena FD` is added.
     load: the frame that tells it what to load.
     seat: whose place it takes.
+    was_oom_killed: the kernel ended some process for want of memory while this one ran, and
+        this one was killed; set when it has ended.
     """
 
     seat: Seat
@@ -93,6 +96,7 @@ class WorkerLink:
     device_bytes: int = 0
     rss_bytes: int = 0
     exit_code: int | None = None
+    was_oom_killed: bool = False
     pid: int = 0
     _killed_for: str | None = None
     _is_stop_asked: bool = False
@@ -193,6 +197,7 @@ class WorkerLink:
                     start_new_session=True,  # a Ctrl-C at the terminal is for the server alone
                 )
             self.pid = process.pid
+            self._oom_kills_before = num_oom_kills()
             self._started = self._last_sign = time.monotonic()
             reader, writer = await asyncio.open_connection(sock=ours)
         except BaseException:
@@ -247,6 +252,11 @@ class WorkerLink:
 
     async def _see_off(self, process: asyncio.subprocess.Process) -> None:
         """Wait for the exit; a process that has said goodbye and stays is killed."""
+        await self._wait_for_exit(process)
+        is_killed = self.exit_code == -signal.SIGKILL and self._killed_for is None
+        self.was_oom_killed = is_killed and num_oom_kills() > self._oom_kills_before
+
+    async def _wait_for_exit(self, process: asyncio.subprocess.Process) -> None:
         try:
             async with asyncio.timeout(_EXIT_S):
                 self.exit_code = await process.wait()

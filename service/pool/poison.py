@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 
-# A crash is the worker's own doing, so two are enough. SIGKILL may be an operator's or another
-# program's, and a popular picture is always under way: one more is wanted of it.
+# A crash is the worker's own doing, so two are enough. A signal may be an operator's or another
+# program's, and a popular picture is always under way: five in a row are wanted of it.
 _ENOUGH = 1.0
-CRASH, KILL = 0.5, 0.34
+CRASH, KILL = 0.5, 0.2
 _REMEMBERED_S = 3600.0
 _MOST_REMEMBERED = 1000
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.configuration.machine import available_bytes, available_cores
+from service.configuration.machine import available_bytes, available_cores, num_oom_kills
 
 MACHINE = {"proc/meminfo": "MemTotal: 900 kB\nMemAvailable: 100 kB\n"}
 
@@ -74,3 +74,10 @@ def test_cores_are_those_that_a_container_grants(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     root = root_of(tmp_path, {f"sys/fs/cgroup/{name}": text for name, text in files.items()})
     assert available_cores(root) == expected
+
+
+def test_kills_for_want_of_memory_are_counted(tmp_path: Path) -> None:
+    assert num_oom_kills(tmp_path) == 0
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "vmstat").write_text("nr_free_pages 12\noom_kill 3\npgfault 9\n")
+    assert num_oom_kills(tmp_path) == 3
