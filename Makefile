@@ -8,7 +8,7 @@ PORT ?= 8000
 DATA ?=
 PHOTOS ?= tests/golden/_images
 
-.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation test-gpu overfit demo-weights bench-train bench-serve test-chaos fuzz-images k8s-test watch-test docs lint format clean
+.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation test-gpu overfit demo-weights bench-train bench-serve test-chaos fuzz-images image-test k8s-test watch-test docs lint format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -79,6 +79,11 @@ fuzz-images: install ## Spoilt pictures at the decoder's door and at a server's,
 
 test-chaos: install ## A server under load while its workers die, hang and run out of memory; minutes
 	$(BIN)/python tests/chaos/chaos.py
+
+# As root, with buildah, podman, runc and, where no registry of images answers, debootstrap.
+# IMAGE_BUILD_FLAGS, IMAGE_RUN_FLAGS and IMAGE_TORCH_INDEX fit it to a machine.
+image-test: install ## Build the CPU image, run it locked up, stop it under load (IMAGE_TAG=name)
+	IMAGE_REPORT=bench/results/image.md $(BIN)/python -m pytest -m image tests/image
 
 # kustomize or kubectl must be there; the rest is installed apart from the project's environment.
 # K8S_IMAGE=localhost/blendmask-server:TAG also runs the CPU overlay's pod, under podman.
