@@ -196,6 +196,7 @@ class Dispatcher:
                     task=request.job.task,
                     num_instances=header["num_instances"],
                 )
+                self._room.prove(request.job.model, picture.canvas_pixels)
                 queue_s = picture.sent - picture.submitted
                 if picture.span is not None:
                     picture.span.picture(
@@ -209,7 +210,8 @@ class Dispatcher:
                 error = by_kind(header["error"])(header["detail"])
                 request.fail(error.about_image(picture.index, picture.id))
             case "too_big":
-                self._room.remember_too_big(request.job.model, header["pixels"])
+                now = time.monotonic()
+                self._room.remember_too_big(request.job.model, header["pixels"], now)
                 error = TooLargeError("it needs more memory than this server has; send it smaller")
                 request.fail(error.about_image(picture.index, picture.id))
             case _:

@@ -149,7 +149,7 @@ class PoolEngine:
                 self._metrics.worker_restarted(device=seat.device, reason="reload")
             self._leaving.extend(self._seats)
             self._take_over(fresh)
-            self._room.forget_too_big()
+            self._room.forget_memory()
             self._dispatch()
             self._part_with_idle()
             log.info("reloaded", extra={"models": " ".join(m.name for m in self._models)})

@@ -18,6 +18,8 @@ from service.pool.cost import CostModel
 from service.pool.pending import PendingPicture, PendingRequest
 from service.pool.poison import PoisonList, digest_of
 
+_TOO_BIG_FOR_S = 600.0
+
 
 class WaitingRoom:
     """The queues of all models, and what is known about what may wait in them.
@@ -32,7 +34,10 @@ class WaitingRoom:
         self._arena = arena
         self._limits = limits
         self._numbers = itertools.count(1)
-        self._too_big: dict[str, int] = {}  # model -> canvas pixels that found no memory
+        # By model: canvas pixels that found no memory, and until when that counts; and the most
+        # that did.
+        self._too_big: dict[str, tuple[int, float]] = {}
+        self._proven: dict[str, int] = {}
         self.queues: defaultdict[str, Queue] = defaultdict(lambda: Queue(batch_limits))
         self.costs: defaultdict[str, CostModel] = defaultdict(CostModel)
         self.poison = PoisonList()
@@ -97,13 +102,24 @@ class WaitingRoom:
             picture.digest = digest_of(self._arena.read(picture.offset, picture.length))
         return picture.digest
 
-    def remember_too_big(self, model: str, pixels: int) -> None:
-        """Refuse canvases of that size or more from now on: they found no memory even alone."""
-        self._too_big[model] = min(pixels, self._too_big.get(model, pixels))
+    def remember_too_big(self, model: str, pixels: int, now: float) -> None:
+        """Refuse canvases of that size or more for a while: they found no memory even alone.
 
-    def forget_too_big(self) -> None:
-        """Let every size try again: other weights may need less."""
+        Not where as large a canvas has been computed before: then memory was short for a moment,
+        and a common size must not be shut out.
+        """
+        if pixels > self._proven.get(model, 0):
+            before, _ = self._too_big.get(model, (pixels, 0.0))
+            self._too_big[model] = min(pixels, before), now + _TOO_BIG_FOR_S
+
+    def prove(self, model: str, pixels: int) -> None:
+        """Note that a canvas of that size was computed."""
+        self._proven[model] = max(pixels, self._proven.get(model, 0))
+
+    def forget_memory(self) -> None:
+        """Let every size try again: other weights need more or less."""
         self._too_big.clear()
+        self._proven.clear()
 
     def states(self, num_workers: Callable[[str], int], now: float) -> tuple[QueueState, ...]:
         """Return how each queue stands."""
@@ -125,8 +141,8 @@ class WaitingRoom:
         job = request.job
         picture = job.pictures[index]
         height, width = canvas_size(picture.height, picture.width, request.model.config.input)
-        limit = self._too_big.get(job.model)
-        if limit is not None and height * width >= limit:
+        limit, until = self._too_big.get(job.model, (0, 0.0))
+        if now < until and height * width >= limit:
             raise TooLargeError(
                 f"it is {picture.width}×{picture.height}, for which this server has not enough "
                 "memory; send a smaller image"

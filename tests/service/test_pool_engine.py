@@ -198,6 +198,15 @@ def test_what_found_no_memory_is_remembered() -> None:
     _with_engine(play)
 
 
+def test_a_size_that_was_computed_before_is_never_shut_out() -> None:
+    async def play(engine: PoolEngine) -> None:
+        await engine.submit(_job("ok"))
+        assert isinstance(await _outcome(engine, "too_big"), TooLargeError)
+        assert isinstance(await _outcome(engine, "ok"), Result)
+
+    _with_engine(play)
+
+
 def test_an_innocent_picture_survives_its_worker() -> None:
     async def play(engine: PoolEngine) -> None:
         running = asyncio.create_task(_outcome(engine, "slow 0.5"))
