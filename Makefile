@@ -8,7 +8,7 @@ PORT ?= 8000
 DATA ?=
 PHOTOS ?= tests/golden/_images
 
-.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation test-gpu overfit demo-weights bench-train bench-serve test-chaos fuzz-images image-test k8s-test watch-test docs lint format clean
+.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation test-gpu overfit demo-weights bench-train bench-serve test-chaos fuzz-images image-test k8s-test watch-test rollout-test docs lint format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -99,6 +99,9 @@ k8s-test: install $(K8S_TOOLS)/.installed ## Render, validate and scan k8s/ (K8S
 
 watch-test: install ## Alerts, dashboard and scalers against a real Prometheus and servers under load; minutes
 	$(BIN)/python -m pytest tests/watch/test_watch_files.py tests/watch/live_queries.py
+
+rollout-test: install ## Two servers behind nginx, replaced one after the other under load; nothing is lost
+	$(BIN)/python tests/rollout/rehearse.py
 
 docs: install ## The pages of docs/ as a site, in build/site
 	@$(BIN)/python -c 'import material' 2>/dev/null || $(PIP) --no-build-isolation --editable '.[docs]'
