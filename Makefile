@@ -8,7 +8,7 @@ PORT ?= 8000
 DATA ?=
 PHOTOS ?= tests/golden/_images
 
-.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation test-gpu overfit demo-weights bench-train bench-serve test-chaos fuzz-images image-test k8s-test watch-test rollout-test docs lint format clean
+.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation test-gpu overfit demo-weights bench-train bench-serve test-chaos fuzz-images image-test release-check sbom test-lowest k8s-test watch-test rollout-test docs lint format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -84,6 +84,31 @@ test-chaos: install ## A server under load while its workers die, hang and run o
 # IMAGE_BUILD_FLAGS, IMAGE_RUN_FLAGS and IMAGE_TORCH_INDEX fit it to a machine.
 image-test: install ## Build the CPU image, run it locked up, stop it under load (IMAGE_TAG=name)
 	IMAGE_REPORT=bench/results/image.md $(BIN)/python -m pytest -m image tests/image
+
+RELEASE_TOOLS := build/release-tools
+$(RELEASE_TOOLS)/.installed:
+	$(PYTHON) -m venv $(RELEASE_TOOLS)
+	$(RELEASE_TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check build twine cyclonedx-bom uv
+	@touch $@
+
+release-check: install $(RELEASE_TOOLS)/.installed ## Build dist/ and try wheel and sdist in a clean environment; gigabytes
+	$(BIN)/python scripts/release_check.py --tools $(CURDIR)/$(RELEASE_TOOLS)/bin/python
+
+sbom: install $(RELEASE_TOOLS)/.installed ## What the server is made of, as dist/sbom.json (CycloneDX)
+	$(BIN)/python scripts/sbom.py --cyclonedx $(RELEASE_TOOLS)/bin/cyclonedx-py
+
+constraints-lowest.txt: pyproject.toml | $(RELEASE_TOOLS)/.installed
+	$(RELEASE_TOOLS)/bin/uv pip compile --quiet --no-annotate --no-header --resolution lowest-direct \
+		--python-version 3.11 --extra otel --output-file $@ pyproject.toml
+
+# The tests' own tools are not held down; what old packages warn of is not an error.
+test-lowest: constraints-lowest.txt | $(RELEASE_TOOLS)/.installed ## The tests with the oldest packages that pyproject.toml allows; gigabytes
+	rm -rf build/lowest build/lowest-dist
+	$(RELEASE_TOOLS)/bin/python -m build --sdist --outdir build/lowest-dist . >/dev/null
+	$(PYTHON) -m venv build/lowest
+	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check --requirement constraints-lowest.txt
+	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --constraint constraints-lowest.txt "$$(ls build/lowest-dist/*.tar.gz)[test,otel]"
+	build/lowest/bin/pytest -o filterwarnings= --ignore tests/service/test_api.py --ignore tests/service/test_chaos_short.py tests/service tests/model
 
 # kustomize or kubectl must be there; the rest is installed apart from the project's environment.
 # K8S_IMAGE=localhost/blendmask-server:TAG also runs the CPU overlay's pod, under podman.

@@ -111,7 +111,11 @@ class Settings(BaseSettings):
         2**30, "encoded bytes that waiting images may hold, in shared memory", ge=1
     )
     max_waiting_pixels: int = _queue(2_000_000_000, "pixels that waiting images may have", ge=1)
-    max_batch_images: int = _queue(8, "most images in one batch", ge=1)
+    max_batch_images: int | None = _queue(
+        None,
+        "most images in one batch; default: 8 on a GPU, and 1 on a CPU, which is slower with more",
+        ge=1,
+    )
     max_batch_pixels: int = _queue(
         12_000_000, "most padded pixels in one batch; an image beyond that runs alone", ge=1
     )

@@ -154,7 +154,7 @@ def test_arrays_under_numpy_1_names_come_back(tmp_path: Path) -> None:
     path = tmp_path / "weights.pkl"
     written = pickle.dumps({"a": np.ones(3, np.float32)}, protocol=2)
     renamed = written.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
-    assert renamed != written
+    assert b"numpy.core.multiarray" in renamed
     path.write_bytes(renamed)
     assert read_tensor_file(path).tensors["a"].tolist() == [1, 1, 1]
 

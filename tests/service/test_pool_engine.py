@@ -39,6 +39,7 @@ _QUICK: dict[str, Any] = {
     "max_waiting_bytes": 2**20,
     "max_body_bytes": 2**20,
     "canary_every_s": 0,
+    "max_batch_images": 8,
 }
 
 
@@ -133,6 +134,14 @@ def test_what_waits_while_a_batch_runs_runs_together() -> None:
         assert companies == [["a,b,c"]] * 3
 
     _with_engine(play)
+
+
+def test_a_cpu_runs_one_picture_at_a_time_unless_told_otherwise() -> None:
+    async def play(engine: PoolEngine) -> None:
+        result = await engine.submit(_job("a", "b"))
+        assert _companies(result) == ["a", "b"]
+
+    _with_engine(play, max_batch_images=None)
 
 
 def test_sizes_do_not_mix() -> None:
