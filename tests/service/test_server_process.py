@@ -68,6 +68,8 @@ def test_ready_server_prints_its_address_and_answers() -> None:
         assert f"{server.url}/segment" in server.read("stdout")
         answer = httpx.post(f"{server.url}/segment", content=picture(), headers=JPEG_BODY)
         assert answer.json()["images"] == [{}]
+        # The line follows the answer; stopping the server makes sure that it is written.
+        assert server.terminate() == 0
         assert answer.headers["x-request-id"] in server.read("stderr")
 
 
