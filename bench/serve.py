@@ -33,6 +33,7 @@ from typing import Any
 
 import serve_modes
 import serve_versus
+import torch
 from masks import machine
 from serve_modes import Section, Setup
 from serve_weights import RANDOM, random_weights
@@ -51,6 +52,9 @@ def main() -> None:
         weights = arguments.weights
         if weights in RANDOM:
             weights = str(random_weights(weights, Path(folder)))
+        # As the server would choose; equal in all that are compared.
+        max_batch = arguments.max_batch or (8 if torch.cuda.is_available() else 1)
+        flags += ["--max-batch-images", str(max_batch)]
         setup = Setup(
             weights=weights,
             photos=find_photos(arguments.photos, arguments.seed),
@@ -61,7 +65,7 @@ def main() -> None:
             rounds=arguments.rounds,
             clients=arguments.clients,
             deadline_s=arguments.deadline,
-            max_batch=arguments.max_batch,
+            max_batch=max_batch,
             number=arguments.number,
             seed=arguments.seed,
         )
@@ -152,7 +156,9 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--deadline", type=float, default=30)
-    parser.add_argument("--max-batch", type=int, default=8)
+    parser.add_argument(
+        "--max-batch", type=int, help="pictures, in all that are compared (8 on CUDA, else 1)"
+    )
     parser.add_argument("--number", type=int, default=200, help="requests (memory, overhead)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="without suffix")
