@@ -32,6 +32,7 @@ from model.panoptic_quality import TrueSegment
 from model.picture_files import read_batches
 from model.predictor import PredictOptions, Predictor
 from model.stages import StageTimes
+from model.structures import Instances, PanopticSegmentation
 
 Task = Literal["instance", "panoptic", "both"]
 
@@ -186,27 +187,43 @@ def _example(run: _Run, picture: Picture, pixels: np.ndarray | str) -> _Example 
 
 
 def _measure(run: _Run, examples: Sequence[_Example]) -> None:
-    images = [example.pixels for example in examples]
+    if not examples:
+        return
     run.measured += [example.picture for example in examples]
-    if run.instances is not None and images:
-        options = PredictOptions(
-            max_instances=MAX_DETECTIONS, category_ids=run.instances.classes.ids
-        )
-        found = run.predictor.segment(images, options, stages=run.stages)
-        with run.stages.measure("score"):
-            for example, instances in zip(examples, found, strict=True):
+    instances, partitions = _predict(run, [example.pixels for example in examples])
+    with run.stages.measure("score"):
+        if run.instances is not None:
+            for example, found in zip(examples, instances, strict=True):
                 truth = true_objects(run.data, example.picture)
-                rows = run.instances.add(example.picture, truth, instances)
+                rows = run.instances.add(example.picture, truth, found)
                 if run.on_result is not None:
                     for row in rows:
                         run.on_result(row)
-    if run.partitions is not None and images:
-        options = PredictOptions(category_ids=run.partitions.classes.ids, masks=False)
-        results = run.predictor.panoptic(images, options, stages=run.stages)
-        with run.stages.measure("score"):
-            for example, result in zip(examples, results, strict=True):
+        if run.partitions is not None:
+            for example, partition in zip(examples, partitions, strict=True):
                 assert example.partition is not None
-                run.partitions.add(example.partition, result)
+                run.partitions.add(example.partition, partition)
+
+
+def _predict(
+    run: _Run, images: Sequence[np.ndarray]
+) -> tuple[Sequence[Instances], Sequence[PanopticSegmentation]]:
+    """Return the pictures' instances and partitions, none of what is not measured."""
+    predictor, stages = run.predictor, run.stages
+    if run.partitions is None:
+        assert run.instances is not None
+        return predictor.segment(images, _segment_options(run.instances), stages=stages), ()
+    panoptic_options = PredictOptions(category_ids=run.partitions.classes.ids, masks=False)
+    if run.instances is None:
+        return (), predictor.panoptic(images, panoptic_options, stages=stages)
+    both = predictor.segment_and_panoptic(
+        images, _segment_options(run.instances), panoptic_options, stages=stages
+    )
+    return [instances for instances, _ in both], [partition for _, partition in both]
+
+
+def _segment_options(scores: InstanceScores) -> PredictOptions:
+    return PredictOptions(max_instances=MAX_DETECTIONS, category_ids=scores.classes.ids)
 
 
 def _report(run: _Run, task: Task, chosen: Sequence[Picture]) -> dict[str, Any]:

@@ -27,7 +27,8 @@ from model.structures import DensePredictions, ImageBatch, Instances, PanopticSe
 
 __all__ = ["EVERYTHING", "PredictOptions", "Predictor"]
 
-_Result = TypeVar("_Result", Instances, PanopticSegmentation)
+_Options = TypeVar("_Options")
+_Result = TypeVar("_Result")
 
 
 class Predictor:
@@ -83,7 +84,8 @@ class Predictor:
         Raises:
             ValueError: a picture is no such array, or the options don't fit.
         """
-        return self._by_canvas(self.segment_batch, images, options, stages or StageTimes())
+        chosen = one_each(options, len(images))
+        return self._by_canvas(self.segment_batch, images, chosen, stages or StageTimes())
 
     def panoptic(
         self,
@@ -98,7 +100,25 @@ class Predictor:
             ValueError: the network has no semantic head, or as for `segment`.
         """
         self._check_semantic()
-        return self._by_canvas(self.panoptic_batch, images, options, stages or StageTimes())
+        chosen = one_each(options, len(images))
+        return self._by_canvas(self.panoptic_batch, images, chosen, stages or StageTimes())
+
+    def segment_and_panoptic(
+        self,
+        images: Sequence[np.ndarray],
+        segment_options: PredictOptions = EVERYTHING,
+        panoptic_options: PredictOptions = EVERYTHING,
+        *,
+        stages: StageTimes | None = None,
+    ) -> list[tuple[Instances, PanopticSegmentation]]:
+        """Return what `segment` and `panoptic` would, from one pass through the network.
+
+        Raises:
+            ValueError: as for `panoptic`.
+        """
+        self._check_semantic()
+        chosen = [(segment_options, panoptic_options)] * len(images)
+        return self._by_canvas(self._both_of_batch, images, chosen, stages or StageTimes())
 
     def prepare(self, images: Sequence[np.ndarray], *, picture_map: PictureMap = map) -> ImageBatch:
         """Return pictures of one canvas as a batch on the device, once it is there.
@@ -170,15 +190,32 @@ class Predictor:
         chosen = one_each(options, len(batch.output_sizes))
         return self._readout.instances(batch, predictions, chosen)
 
+    def _both_of_batch(
+        self,
+        batch: ImageBatch,
+        options: Sequence[tuple[PredictOptions, PredictOptions]],
+        *,
+        stages: StageTimes,
+    ) -> list[tuple[Instances, PanopticSegmentation]]:
+        with stages.measure("forward"):
+            predictions = self.forward(batch)
+        with stages.measure("postprocess"):
+            instances = self._readout.instances(batch, predictions, [one for one, _ in options])
+            partitions = self._readout.partitions(batch, predictions, [two for _, two in options])
+        return list(zip(instances, partitions, strict=True))
+
     def _by_canvas(
         self,
         run: Callable[..., list[_Result]],
         images: Sequence[np.ndarray],
-        options: PredictOptions | Sequence[PredictOptions],
+        options: Sequence[_Options],
         stages: StageTimes,
     ) -> list[_Result]:
-        """Return the results in the order of the pictures, run in one batch for each canvas."""
-        chosen = one_each(options, len(images))
+        """Return the results in the order of the pictures, run in one batch for each canvas.
+
+        Args:
+            options: one for each picture.
+        """
         by_canvas: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
         for number, image in enumerate(images):
             check_picture(image)
@@ -187,7 +224,7 @@ class Predictor:
         for numbers in by_canvas.values():
             with stages.measure("preprocess"):
                 batch = self.prepare([images[number] for number in numbers])
-            found = run(batch, [chosen[number] for number in numbers], stages=stages)
+            found = run(batch, [options[number] for number in numbers], stages=stages)
             results.update(zip(numbers, found, strict=True))
         return [results[number] for number in range(len(images))]
 

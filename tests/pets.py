@@ -106,6 +106,13 @@ class KnowingPredictor:
 
     def panoptic(self, images, options, *, stages):
         self.options.append(options)
+        return self._partitions(images)
+
+    def segment_and_panoptic(self, images, segment_options, panoptic_options, *, stages):
+        found = self.segment(images, segment_options, stages=stages)
+        return list(zip(found, self.panoptic(images, panoptic_options, stages=stages), strict=True))
+
+    def _partitions(self, images) -> list[PanopticSegmentation]:
         results = []
         for image in images:
             height, width = image.shape[:2]

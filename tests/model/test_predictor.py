@@ -138,6 +138,33 @@ def test_panoptic_model_segments_instances_too(panoptic_predictor: Predictor) ->
     assert len(result) > 0
 
 
+def test_both_in_one_pass_are_what_each_is_alone(
+    panoptic_predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [noise(50, 80), noise(90, 60), noise(50, 80, seed=1)]
+    few = replace(ALL, max_instances=2)
+    instances = panoptic_predictor.segment(pictures, few)
+    partitions = panoptic_predictor.panoptic(pictures, ALL)
+    canvases = []
+    forward = panoptic_predictor.forward
+    monkeypatch.setattr(
+        panoptic_predictor,
+        "forward",
+        lambda batch: canvases.append(batch.pixels.shape) or forward(batch),
+    )
+    both = panoptic_predictor.segment_and_panoptic(pictures, few, ALL)
+    assert [shape[0] for shape in canvases] == [2, 1]
+    for (found, partition), alone, whole in zip(both, instances, partitions, strict=True):
+        assert_same(found, alone)
+        np.testing.assert_array_equal(partition.segment_ids, whole.segment_ids)
+        assert partition.segments == whole.segments
+
+
+def test_both_need_a_semantic_head(predictor: Predictor) -> None:
+    with pytest.raises(ValueError, match="no semantic head"):
+        predictor.segment_and_panoptic([noise(50, 80)])
+
+
 def test_partition_and_run_lengths_are_the_same(panoptic_predictor: Predictor) -> None:
     (result,) = panoptic_predictor.panoptic([noise(50, 80)], ALL)
     assert any(s.is_thing for s in result.segments)
