@@ -219,6 +219,7 @@ class PoolEngine:
     async def _load(self) -> None:
         fresh = self._open_seats(self, self._generation)
         self._seats = fresh  # so that the metrics show them while they load
+        self._metrics.expect_workers(seat.device for seat in fresh)
         await self._fill(fresh)
         self._take_over(fresh)
 

@@ -30,7 +30,9 @@ _FRACTIONS = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 _PIXELS = (250e3, 500e3, 1e6, 2e6, 4e6, 8e6, 12e6, 16e6, 32e6)
 _BATCH_IMAGES = (1, 2, 4, 8, 16, 32)
 _INSTANCES = (0, 1, 2, 5, 10, 20, 50, 100)
-_RESTART_REASONS = frozenset({"died", "hung", "silent", "fatal", "canary", "reload"})
+_RESTART_REASONS = ("died", "hung", "silent", "fatal", "canary", "reload")
+_REFUSAL_REASONS = ("queue_full", "too_large", "poisonous_image")
+_DROP_REASONS = ("client_gone", "deadline")
 
 
 class Metrics:
@@ -118,6 +120,11 @@ class Metrics:
         self._restarts = self._counter(
             "blendmask_worker_restarts_total", "Workers replaced.", ("device", "reason")
         )
+        # There from the start: what comes into being as 1 looks to rate() as if it had not risen.
+        for reason in _REFUSAL_REASONS:
+            self._refused.labels(reason)
+        for reason in _DROP_REASONS:
+            self._dropped.labels(reason)
 
     def observe(
         self, *, method: str, route: str, code: int, seconds: float, stages: Mapping[str, float]
@@ -194,6 +201,12 @@ class Metrics:
         Any other reason, which may be the text of an error, counts as "other".
         """
         self._restarts.labels(device, reason if reason in _RESTART_REASONS else "other").inc()
+
+    def expect_workers(self, devices: Iterable[str]) -> None:
+        """Count restarts on these devices from 0."""
+        for device in devices:
+            for reason in (*_RESTART_REASONS, "other"):
+                self._restarts.labels(device, reason)
 
     def watch(self, state: Callable[[], EngineState]) -> None:
         """Ask this how the engine stands, at each rendering."""

@@ -81,6 +81,15 @@ def test_mishaps_are_told_with_their_reason() -> None:
     assert 'blendmask_worker_restarts_total{device="cpu",reason="died"} 1.0' in lines
 
 
+def test_mishaps_are_counted_from_zero_before_the_first() -> None:
+    metrics = Metrics()
+    metrics.expect_workers(["cuda:1"])
+    lines = text(metrics).splitlines()
+    assert 'blendmask_refused_total{reason="queue_full"} 0.0' in lines
+    assert 'blendmask_dropped_total{reason="deadline"} 0.0' in lines
+    assert 'blendmask_worker_restarts_total{device="cuda:1",reason="died"} 0.0' in lines
+
+
 def test_text_of_an_error_is_no_reason_of_its_own() -> None:
     metrics = Metrics()
     metrics.worker_restarted(device="cpu", reason="cannot be started: No such file")
