@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from service.configuration.machine import num_oom_kills
 from service.pool.arena import Arena
 from service.pool.wire import Frame, encode_frame, read_frame
+from service.pool.worker_output import LINE_LIMIT, pass_on
 
 if TYPE_CHECKING:
     from service.pool.seats import Seat
@@ -193,10 +194,17 @@ class WorkerLink:
                     *self.command,
                     *flags,
                     stdin=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.PIPE,
+                    limit=LINE_LIMIT,
                     pass_fds=(theirs.fileno(), self.arena.fd),
                     start_new_session=True,  # a Ctrl-C at the terminal is for the server alone
                 )
             self.pid = process.pid
+            assert process.stderr is not None
+            is_json = self.load.get("log_format") == "json"
+            self._output = asyncio.create_task(
+                pass_on(process.stderr, device=self.device, is_json=is_json)
+            )
             self._oom_kills_before = num_oom_kills()
             self._started = self._last_sign = time.monotonic()
             reader, writer = await asyncio.open_connection(sock=ours)
@@ -253,6 +261,8 @@ class WorkerLink:
     async def _see_off(self, process: asyncio.subprocess.Process) -> None:
         """Wait for the exit; a process that has said goodbye and stays is killed."""
         await self._wait_for_exit(process)
+        await asyncio.wait((self._output,), timeout=_EXIT_S)
+        self._output.cancel()
         is_killed = self.exit_code == -signal.SIGKILL and self._killed_for is None
         self.was_oom_killed = is_killed and num_oom_kills() > self._oom_kills_before
 

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import io
+import json
 import signal
 import socket
 import threading
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 from service_fakes import JPEG_BODY, picture
 from serving import Server, serve
 
@@ -71,6 +75,28 @@ def test_ready_server_prints_its_address_and_answers() -> None:
         # The line follows the answer; stopping the server makes sure that it is written.
         assert server.terminate() == 0
         assert answer.headers["x-request-id"] in server.read("stderr")
+
+
+def test_every_line_of_a_json_log_is_json_though_a_decoder_grumbles() -> None:
+    with serve("--log-format", "json", "--devices", "cpu") as server:
+        server.wait_until_ready()
+        answer = httpx.post(f"{server.url}/segment", content=spoilt_tiff(), timeout=60)
+        assert answer.status_code == 400
+        assert server.terminate() == 0
+        records = [json.loads(line) for line in server.read("stderr").splitlines()]
+    said = [r["line"] for r in records if r["message"] == "a worker wrote to stderr"]
+    assert [line for line in said if "not yet in table" in line]
+
+
+def spoilt_tiff() -> bytes:
+    """Return a picture of which libtiff says on stderr that its pixels are damaged."""
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "TIFF", compression="tiff_lzw")
+    data = bytearray(file.getvalue())
+    middle = slice(len(data) // 3, len(data) // 2)
+    data[middle] = bytes(byte ^ 0x5A for byte in data[middle])
+    return bytes(data)
 
 
 def test_draining_server_is_unready_but_answers_until_the_grace_period_ends() -> None:
