@@ -18,6 +18,7 @@ from typing import Any
 
 MAX_HEADER_BYTES = 16 * 2**20
 MAX_BODY_BYTES = 2**30
+_COPIED_BYTES = 2**18
 _LENGTHS = struct.Struct(">II")
 
 
@@ -64,8 +65,10 @@ class FrameSocket:
         """Send one frame whole. ConnectionError if nobody reads any more."""
         head = _encode_head(header, len(body))
         with self._sending:
-            self._socket.sendall(head)
-            if body:
+            if len(body) <= _COPIED_BYTES:  # one system call, and the reader is woken once
+                self._socket.sendall(head + body)
+            else:
+                self._socket.sendall(head)
                 self._socket.sendall(body)
 
     def receive(self) -> Frame | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -111,7 +111,7 @@ class BatchRunner:
         groups: list[Group] = []
         try:
             model = self._models[header["model"]]
-            decoded = self._decoders.map(lambda task: self._decode(task, report), tasks)
+            decoded = self._map_of(tasks)(lambda task: self._decode(task, report), tasks)
             groups = _grouped(model, [picture for picture in decoded if picture is not None])
         except Exception as error:
             self._give_up(error, tasks, report)
@@ -131,6 +131,10 @@ class BatchRunner:
         """Return once all answers are sent; nothing can be prepared or run after this."""
         self._decoders.shutdown()
         self._encoders.shutdown()
+
+    def _map_of(self, pictures: Sequence[Any]) -> Callable[..., Iterator[Any]]:
+        """Return what works on them in parallel; one of them changes no thread, which costs."""
+        return self._decoders.map if len(pictures) > 1 else map
 
     def _decode(self, task: PictureTask, report: BatchReport) -> DecodedPicture | None:
         stages = StageTimes()
@@ -164,7 +168,7 @@ class BatchRunner:
         stages = StageTimes()
         with stages.measure("preprocess"):
             images = [picture.image for picture in group.pictures]
-            group.batch = group.model.predictor.prepare(images, picture_map=self._decoders.map)
+            group.batch = group.model.predictor.prepare(images, picture_map=self._map_of(images))
         report.spend(group.tasks, "preprocess", stages.seconds["preprocess"])
         return group.batch
 
