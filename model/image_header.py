@@ -243,7 +243,10 @@ def _bmp(data: bytes) -> tuple[int, int]:
 
 
 def _tiff(data: bytes) -> tuple[int, int]:
-    tags = directory(data)
+    try:
+        tags = directory(data)
+    except ValueError as error:
+        raise ImageError(f"the TIFF picture's header is damaged: {error}") from None
     if _TAG_WIDTH not in tags or _TAG_HEIGHT not in tags:
         raise ImageError("the TIFF picture's first directory gives no size")
     return tags[_TAG_HEIGHT], tags[_TAG_WIDTH]

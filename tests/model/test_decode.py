@@ -322,6 +322,14 @@ def test_a_file_that_ends_anywhere_in_its_header_is_an_image_error(format_name):
             read_header(data[:length])
 
 
+def test_a_tiff_directory_of_thousands_of_entries_is_an_image_error():
+    data = bytearray(encode(COLOURS, "TIFF"))
+    (start,) = struct.unpack_from("<I", data, 4)
+    struct.pack_into("<H", data, start, 26888)
+    with pytest.raises(ImageError, match="26888 entries"):
+        read_header(bytes(data))
+
+
 @pytest.mark.parametrize("data", [b"", b"\xff", b"hello, this is no picture", bytes(1000)])
 def test_bytes_that_are_no_picture_are_an_image_error(data):
     with pytest.raises(ImageError) as caught:
