@@ -12,7 +12,7 @@ from fuzz_images import HANG_S, Outcome, watch
 from fuzz_mutations import mutated
 from fuzz_seeds import seed_pictures
 from serve_load import CUT, LATE, Plan
-from serve_process import Target, ours, put_load, started
+from serve_process import Target, metrics, ours, put_load, started
 from serve_weights import RANDOM, random_weights
 
 _CLIENTS = 4
@@ -31,6 +31,8 @@ def send(seed: int, first: int, last: int, weights: str) -> Iterator[Outcome]:
         with started("blendmask", command, path="/segment", ready="/readyz", threads=1) as target:
             for start in range(first, last, _AT_ONCE):
                 yield from _send_some(target, seed, start, min(last, start + _AT_ONCE))
+                if lost := _num_lost_workers(target):
+                    sys.exit(f"{lost} workers were lost before case {start + _AT_ONCE}")
 
 
 def _send_some(target: Target, seed: int, first: int, last: int) -> Iterator[Outcome]:
@@ -62,6 +64,11 @@ def _send_some(target: Target, seed: int, first: int, last: int) -> Iterator[Out
             seconds=sent.done - sent.sent,
             defect=_defect(sent.code, case.result),
         )
+
+
+def _num_lost_workers(target: Target) -> float:
+    name = "blendmask_worker_restarts_total"
+    return sum(value for key, value in metrics(target).items() if key.startswith(name))
 
 
 def _defect(code: int, expected: str) -> str | None:
