@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ _SUMMARY = {
     "AP_large": "large",
 }
 _CLASSES = ("person", "car", "motorcycle")
+_PAUSED = 5  # times slower than usual
 
 
 def fill(
@@ -51,15 +53,23 @@ def fill(
 
 
 def training_hours(run: Path) -> float:
-    """Return the hours that a run's steps took; evaluation and saving are not counted."""
+    """Return the hours that a run's steps took; evaluation and saving are not counted.
+
+    Rows that are many times slower than the median hold a pause: the process was stopped for
+    other work. They count as if they had the median speed.
+    """
     recipe = json.loads(checkpoints.load(run / "last.safetensors").provenance["recipe"])
     per_step = recipe["batch_size"] * recipe["accumulate"]
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if "images_per_s" in row]
+    usual = statistics.median(row["images_per_s"] for row in rows)
     seconds, before = 0.0, 0
-    for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        if "images_per_s" in row:
-            seconds += (row["iteration"] - before) * per_step / row["images_per_s"]
-            before = row["iteration"]
+    for row in rows:
+        speed = row["images_per_s"]
+        if speed < usual / _PAUSED:
+            speed = usual
+        seconds += (row["iteration"] - before) * per_step / speed
+        before = row["iteration"]
     return seconds / 3600
 
 

@@ -175,10 +175,11 @@ def test_hours_are_those_of_the_steps(script: Any, tmp_path: Path) -> None:
         {"iteration": 10, "images_per_s": 1.0},  # 10 steps of 8 pictures: 80 s
         {"iteration": 10, "mask_AP": 0.5},
         {"iteration": 30, "images_per_s": 2.0},  # 20 more: 80 s
+        {"iteration": 40, "images_per_s": 0.01},  # stopped meanwhile; at the median, 1.0: 80 s
     ]
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (tmp_path / "metrics.jsonl").write_text(text)
-    assert script("model_card").training_hours(tmp_path) == pytest.approx(160 / 3600)
+    assert script("model_card").training_hours(tmp_path) == pytest.approx((160 + 80) / 3600)
 
 
 def test_curve_has_each_step_once_and_in_order(script: Any, tmp_path: Path) -> None:
