@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import statistics
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
