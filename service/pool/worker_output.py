@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from contextlib import suppress
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,8 @@ async def pass_on(lines: asyncio.StreamReader, *, device: str, is_json: bool) ->
             return
         text = line.decode(errors="backslashreplace").rstrip()
         if not is_json or text.startswith("{"):
-            sys.stderr.write(f"{text}\n")
-            sys.stderr.flush()
+            with suppress(OSError, ValueError):  # a full disk: the worker must not wait for it
+                sys.stderr.write(f"{text}\n")
+                sys.stderr.flush()
         elif text:
             log.warning("a worker wrote to stderr", extra={"device": device, "line": text})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 
 import pytest
@@ -54,3 +55,18 @@ def test_a_line_beyond_the_limit_is_left_out_and_the_next_one_passes(
         passed_on(b"x" * 50 + b"\nnext\n", is_json=False, limit=20)
     assert capsys.readouterr().err == "next\n"
     assert said(caplog) == [("a line of a worker is too long", "cuda:1", "")]
+
+
+def test_a_log_that_cannot_be_written_keeps_no_worker_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried = []
+
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            tried.append(text)
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sys.stderr", Full())
+    passed_on(b"one\ntwo\n", is_json=False)
+    assert tried == ["one\n", "two\n"]
