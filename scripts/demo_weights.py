@@ -85,7 +85,7 @@ def main() -> int:
         report=report,
         weights=args.weights,
         commands=[_told(phase) for phase in PHASES],
-        hours=training_hours(run),
+        hours=training_hours(run / f"{CHOSEN}.safetensors"),
         hardware=args.hardware or _hardware(),
     )
     return 0

@@ -52,16 +52,21 @@ def fill(
     card.write_text(text, encoding="utf-8")
 
 
-def training_hours(run: Path) -> float:
-    """Return the hours that a run's steps took; evaluation and saving are not counted.
+def training_hours(kept: Path) -> float:
+    """Return the hours of a run's steps up to a checkpoint in its folder.
+
+    Evaluation and saving are not counted.
 
     Rows that are many times slower than the median hold a pause: the process was stopped for
     other work. They count as if they had the median speed.
     """
-    recipe = json.loads(checkpoints.load(run / "last.safetensors").provenance["recipe"])
+    provenance = checkpoints.load(kept).provenance
+    recipe = json.loads(provenance["recipe"])
     per_step = recipe["batch_size"] * recipe["accumulate"]
-    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = kept.with_name("metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    last = int(provenance["iteration"].split()[0])  # "N of M"
     rows = [row for row in map(json.loads, lines) if "images_per_s" in row]
+    rows = [row for row in rows if row["iteration"] <= last]
     usual = statistics.median(row["images_per_s"] for row in rows)
     seconds, before = 0.0, 0
     for row in rows:

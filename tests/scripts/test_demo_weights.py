@@ -169,17 +169,20 @@ def test_the_models_card_has_the_marks() -> None:
 def test_hours_are_those_of_the_steps(script: Any, tmp_path: Path) -> None:
     recipe = json.dumps({"batch_size": 4, "accumulate": 2})
     trained = _trained(80)
-    trained = replace(trained, provenance={**trained.provenance, "recipe": recipe})
+    trained = replace(trained, provenance={"iteration": "40 of 60", "recipe": recipe})
     checkpoint.save(tmp_path / "last.safetensors", trained)
     rows = [
         {"iteration": 10, "images_per_s": 1.0},  # 10 steps of 8 pictures: 80 s
         {"iteration": 10, "mask_AP": 0.5},
         {"iteration": 30, "images_per_s": 2.0},  # 20 more: 80 s
         {"iteration": 40, "images_per_s": 0.01},  # stopped meanwhile; at the median, 1.0: 80 s
+        {"iteration": 60, "images_per_s": 1.0},  # after the checkpoint
     ]
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (tmp_path / "metrics.jsonl").write_text(text)
-    assert script("model_card").training_hours(tmp_path) == pytest.approx((160 + 80) / 3600)
+    assert script("model_card").training_hours(tmp_path / "last.safetensors") == pytest.approx(
+        (160 + 80) / 3600
+    )
 
 
 def test_curve_has_each_step_once_and_in_order(script: Any, tmp_path: Path) -> None:
