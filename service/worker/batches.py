@@ -3,6 +3,8 @@
 prepare   one thread, while the batch before it runs; a pool decodes and resizes
 run       the thread that has the device
 encode    a pool; the last picture to be closed closes the batch
+
+A picture that is alone in the worker is taken all the way by the thread that has the device.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -31,6 +34,8 @@ from service.worker.report import BatchReport, Send
 log = logging.getLogger(__name__)
 
 Result = Instances | PanopticSegmentation
+# Has an answer encoded, some time.
+Encode = Callable[[Callable[[], None]], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +77,12 @@ class PreparedBatch:
     groups: list[Group]
     report: BatchReport
 
+    @property
+    def is_brief(self) -> bool:
+        """Whether it is one picture, with an answer that is encoded in no time."""
+        tasks = [task for group in self.groups for task in group.tasks]
+        return len(tasks) == 1 and tasks[0].is_brief
+
 
 class BatchRunner:
     """Takes batches through the worker.
@@ -81,6 +92,7 @@ class BatchRunner:
         max_pixels, max_side: of a picture, as sent.
         num_threads: that decode, and as many more that encode.
         send: sends a frame; any thread may call it.
+        has_next: says whether a batch waits behind the one that runs.
         on_fatal: ends the process, as the device does not work any more.
     """
 
@@ -93,6 +105,7 @@ class BatchRunner:
         max_side: int,
         num_threads: int,
         send: Send,
+        has_next: Callable[[], bool],
         on_fatal: Callable[[str], NoReturn],
     ) -> None:
         self._models = models
@@ -100,6 +113,7 @@ class BatchRunner:
         self._max_pixels = max_pixels
         self._max_side = max_side
         self._send = send
+        self._has_next = has_next
         self._on_fatal = on_fatal
         self._decoders = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
         self._encoders = ThreadPoolExecutor(num_threads, thread_name_prefix="encode")
@@ -119,13 +133,22 @@ class BatchRunner:
         return PreparedBatch(groups=ready, report=report)
 
     def run(self, prepared: PreparedBatch) -> None:
-        """Put a batch through the network; the answers are encoded and sent by other threads."""
+        """Put a batch through the network; other threads encode and send the answers.
+
+        That of a lone picture is encoded here, if it is brief and nothing waits for the device.
+        """
         report = prepared.report
-        report.start()
+        own: list[Callable[[], None]] = []
+        encode: Encode = own.append if prepared.is_brief else self._encoders.submit
         started = time.perf_counter()
         for group in prepared.groups:
-            self._run_group(group, report)
+            self._run_group(group, report, encode)
         report.finish_run(time.perf_counter() - started)
+        for encoding in own:
+            if self._has_next():
+                self._encoders.submit(encoding)
+            else:
+                encoding()
 
     def finish(self) -> None:
         """Return once all answers are sent; nothing can be prepared or run after this."""
@@ -172,7 +195,7 @@ class BatchRunner:
         report.spend(group.tasks, "preprocess", stages.seconds["preprocess"])
         return group.batch
 
-    def _run_group(self, group: Group, report: BatchReport) -> None:
+    def _run_group(self, group: Group, report: BatchReport, encode: Encode) -> None:
         try:
             results = self._compute(group, report)
         except Exception as error:
@@ -186,17 +209,17 @@ class BatchRunner:
         else:
             categories = group.model.predictor.categories
             for picture, result in zip(group.pictures, results, strict=True):
-                self._encoders.submit(self._encode, report, picture, result, categories)
+                encode(partial(self._encode, report, picture, result, categories))
             return
         # Not in the handler: the exception keeps alive all that was computed so far.
         if failure is Failure.MEMORY:
-            self._run_in_halves(group, report)
+            self._run_in_halves(group, report, encode)
         else:
             for picture in group.pictures:
                 alone = Group(model=group.model, canvas=group.canvas, pictures=[picture])
-                self._run_group(alone, report)
+                self._run_group(alone, report, encode)
 
-    def _run_in_halves(self, group: Group, report: BatchReport) -> None:
+    def _run_in_halves(self, group: Group, report: BatchReport, encode: Encode) -> None:
         """Run what did not fit into the memory as two groups; give up a picture that is alone."""
         group.batch = None
         free_memory(group.model.predictor.device)
@@ -206,7 +229,8 @@ class BatchRunner:
             report.too_big(group.tasks[0], group.pixels)
             return
         for half in (group.pictures[: number // 2], group.pictures[number // 2 :]):
-            self._run_group(Group(model=group.model, canvas=group.canvas, pictures=half), report)
+            part = Group(model=group.model, canvas=group.canvas, pictures=half)
+            self._run_group(part, report, encode)
 
     def _compute(self, group: Group, report: BatchReport) -> Sequence[Result]:
         predictor = group.model.predictor

@@ -17,12 +17,11 @@ _BEAT_S = 0.5
 class Heart:
     """Tells the server, from a thread of its own, that the process lives.
 
-    running: number of the batch that holds the device. device_bytes: says how much it holds.
+    device_bytes: says how much memory of the device the process holds.
     """
 
     def __init__(self, link: FrameSocket) -> None:
         self._link = link
-        self.running: int | None = None
         self.device_bytes: Callable[[], int] = int
         self._thread = threading.Thread(target=self._beat, name="heart", daemon=True)
 
@@ -36,7 +35,6 @@ class Heart:
                 self._link.send(
                     {
                         "kind": "heartbeat",
-                        "running": self.running,
                         "device_bytes": self.device_bytes(),
                         "rss_bytes": resident_bytes(),
                     }

@@ -52,6 +52,11 @@ class PictureTask:
         return cls(**{**members, "category_ids": None if ids is None else frozenset(ids)})
 
     @property
+    def is_brief(self) -> bool:
+        """Whether nothing is drawn, outlined or compressed for the answer."""
+        return self.picture_type is None and self.masks in ("rle", "none")
+
+    @property
     def options(self) -> PredictOptions:
         """What the network's reader is asked for; masks only if they will be used."""
         if self.task == "segment":

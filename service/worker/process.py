@@ -4,6 +4,9 @@ The server starts it with a socket and the arena inherited; `wire.py` says how f
 ends when told to, when the server is gone, or when its device does not work any more.
 
     reader ─▶ preparer (and decoders) ─▶ main thread: the network ─▶ encoders ─▶ socket
+
+A batch that finds nothing else here goes from the reader to the main thread at once, which
+prepares and encodes a lone picture itself: each change of thread would make its sender wait.
 """
 
 from __future__ import annotations
@@ -84,8 +87,10 @@ class WorkerProcess:
         self._heart = heart
         self._arena_fd = arena_fd
         self._load = load
-        self._inbox: queue.SimpleQueue[Frame] = queue.SimpleQueue()
-        self._prepared: queue.SimpleQueue[PreparedBatch | Frame] = queue.SimpleQueue()
+        self._coming: queue.SimpleQueue[Frame] = queue.SimpleQueue()  # for the preparer
+        self._work: queue.SimpleQueue[PreparedBatch | Frame] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._num_open = 0  # frames that are read and not done with; guarded by the lock
 
     def serve(self) -> int:
         """Load, warm up, and run batches until told to stop; return the exit code."""
@@ -113,11 +118,11 @@ class WorkerProcess:
     def _run(self, runner: BatchRunner, canary: Callable[[], str | None]) -> int:
         _start_thread("preparer", lambda: self._prepare(runner))
         while True:
-            work = self._prepared.get()
+            work = self._work.get()
             if not isinstance(work, Frame):
-                self._heart.running = work.report.number
                 runner.run(work)
-                self._heart.running = None
+            elif work.kind == "batch":
+                runner.run(runner.prepare(work.header))
             elif work.kind == "canary":
                 complaint = canary()
                 text = complaint or "as before"
@@ -127,19 +132,30 @@ class WorkerProcess:
                 return STOPPED
             else:
                 log.warning("unknown frame", extra={"kind": work.kind})
+            with self._lock:
+                self._num_open -= 1
 
     def _read(self) -> None:
         """Take in frames until there are no more: then the server is gone, and so is this."""
         while (frame := self._link.receive()) is not None:
-            self._inbox.put(frame)
+            with self._lock:
+                is_alone = self._num_open == 0
+                self._num_open += 1
+            (self._work if is_alone else self._coming).put(frame)
         _leave(STOPPED)
 
     def _prepare(self, runner: BatchRunner) -> None:
+        """Prepare what comes while the main thread is busy; the order stays."""
         while True:
-            frame = self._inbox.get()
-            self._prepared.put(runner.prepare(frame.header) if frame.kind == "batch" else frame)
+            frame = self._coming.get()
+            self._work.put(runner.prepare(frame.header) if frame.kind == "batch" else frame)
             if frame.kind == "stop":
                 return
+
+    def _has_next(self) -> bool:
+        """Say whether more waits behind what the main thread is at."""
+        with self._lock:
+            return self._num_open > 1
 
     def _warm_up(self, models: Mapping[str, LoadedModel]) -> None:
         from service.worker.models import warm_up
@@ -180,6 +196,7 @@ class WorkerProcess:
             max_side=self._load["max_side"],
             num_threads=self._load["decode_threads"],
             send=self._send,
+            has_next=self._has_next,
             on_fatal=self._die,
         )
 

@@ -24,7 +24,7 @@ class BatchReport:
     """
 
     def __init__(self, number: int, tasks: Sequence[PictureTask], send: Send) -> None:
-        self.number = number
+        self._number = number
         self._send = send
         self._lock = threading.Lock()  # guards the following
         self._open = {task.item for task in tasks}
@@ -37,10 +37,6 @@ class BatchReport:
         with self._lock:
             for task in tasks:
                 self._seconds[task.item][stage] += seconds / len(tasks)
-
-    def start(self) -> None:
-        """Tell that the network begins."""
-        self._send({"kind": "started", "batch": self.number})
 
     def computed(self, pixels: int) -> None:
         """Note that so many padded pixels went through the network."""
@@ -87,7 +83,7 @@ class BatchReport:
         self._send(
             {
                 "kind": "done",
-                "batch": self.number,
+                "batch": self._number,
                 "pixels": self._pixels,
                 "seconds": {stage: sum(one[stage] for one in spent) for stage in STAGES},
                 "run_seconds": run_seconds,

@@ -31,9 +31,7 @@ class FakeWorker:
 
     def beat(self) -> None:
         while not self._frozen:
-            self._socket.send(
-                {"kind": "heartbeat", "running": None, "device_bytes": 7, "rss_bytes": 11}
-            )
+            self._socket.send({"kind": "heartbeat", "device_bytes": 7, "rss_bytes": 11})
             time.sleep(0.05)
 
     def freeze(self) -> None:
@@ -41,7 +39,6 @@ class FakeWorker:
 
     def run(self, frame: Frame) -> None:
         batch = frame.header["batch"]
-        self._socket.send({"kind": "started", "batch": batch})
         items = frame.header["items"]
         texts = [_text_of(bytes(self._arena.read(i["offset"], i["length"]))) for i in items]
         company = ",".join(texts)

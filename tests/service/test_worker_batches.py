@@ -70,6 +70,8 @@ class Bench:
         self.predictor = FakePredictor()
         self.sent: list[tuple[dict[str, Any], bytes]] = []
         self.arena = Arena(2**16)
+        self.has_next = False
+        self.threads: list[str] = []  # that sent the answers
         self._done = threading.Semaphore(0)
         self.runner = BatchRunner(
             {"m": LoadedModel(info=INSTANCE_MODEL, predictor=cast("Predictor", self.predictor))},
@@ -78,18 +80,21 @@ class Bench:
             max_side=1000,
             num_threads=2,
             send=self._send,
+            has_next=lambda: self.has_next,
             on_fatal=self._die,
         )
 
     def _send(self, header: dict[str, Any], body: bytes = b"") -> None:
         self.sent.append((header, body))
+        if header["kind"] == "answer":
+            self.threads.append(threading.current_thread().name.partition("_")[0])
         if header["kind"] == "done":
             self._done.release()
 
     def _die(self, text: str) -> NoReturn:
         raise Died(text)
 
-    def run(self, pictures: Sequence[bytes]) -> list[dict[str, Any]]:
+    def run(self, pictures: Sequence[bytes], **options: Any) -> list[dict[str, Any]]:
         """Run a batch, and return the headers sent once it is done."""
         items = [
             {
@@ -104,6 +109,7 @@ class Bench:
                 "picture_type": None,
                 "id": None,
                 "request_id": "r",
+                **options,
             }
             for number, data in enumerate(pictures)
         ]
@@ -128,10 +134,27 @@ def test_batch_runs_whole_and_is_closed_after_its_last_picture(bench: Bench) -> 
     headers = bench.run([picture(8, 6)] * 3)
     assert bench.predictor.sizes == [3]
     assert bench.kinds() == {0: "answer", 1: "answer", 2: "answer"}
-    assert headers[0] == {"kind": "started", "batch": 9}
     done = headers[-1]
     assert (done["kind"], done["batch"], done["pixels"]) == ("done", 9, 3 * CANVAS_PIXELS)
     assert done["seconds"]["forward"] == pytest.approx(1.0)
+
+
+def test_lone_picture_is_encoded_by_the_thread_that_ran_it(bench: Bench) -> None:
+    headers = bench.run([picture(8, 6)])
+    assert bench.threads == ["MainThread"]
+    assert [header["kind"] for header in headers] == ["answer", "done"]
+
+
+@pytest.mark.parametrize("reason", ["company", "the next", "a drawing", "outlines"])
+def test_device_never_waits_for_an_encoding(bench: Bench, reason: str) -> None:
+    bench.has_next = reason == "the next"
+    options: dict[str, Any] = {
+        "a drawing": {"picture_type": "image/png"},
+        "outlines": {"masks": "polygon"},
+    }.get(reason, {})
+    pictures = [picture(8, 6)] * (2 if reason == "company" else 1)
+    bench.run(pictures, **options)
+    assert bench.threads == ["encode"] * len(pictures)
 
 
 def test_time_of_a_batch_is_shared_by_its_pictures(bench: Bench) -> None:

@@ -119,8 +119,7 @@ class Child:
         while (frame := self.receive()) is not None:
             if frame.kind == "done":
                 return items, frame
-            if frame.kind != "started":
-                assert items.setdefault(frame.header["item"], frame) is frame
+            assert items.setdefault(frame.header["item"], frame) is frame
         raise AssertionError(f"the worker is gone: {self.process.poll()}")
 
     def wait(self) -> int:
