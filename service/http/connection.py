@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from starlette.types import Receive
 
@@ -13,25 +13,41 @@ from service.errors import ClientGoneError
 T = TypeVar("T")
 
 
-async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
     """Return what the work returns; cancel it when the client leaves or the caller is cancelled.
+
+    The caller's own task does the work, since each change of task makes the client wait.
 
     Args:
         receive: the request's channel, its body already read.
     Raises:
         ClientGoneError: the client left first.
     """
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnected(receive))
+    task = asyncio.current_task()
+    assert task is not None
+    num_cancellations = task.cancelling()
+    has_left = False
+
+    def interrupt(leaving: asyncio.Task[None]) -> None:
+        nonlocal has_left
+        if not leaving.cancelled():
+            leaving.exception()  # a channel that fails has nobody at its end either
+            has_left = True
+            task.cancel()
+
+    leaving = asyncio.create_task(_disconnected(receive))
+    leaving.add_done_callback(interrupt)
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientGoneError("the client left before it was answered")
+        return await work
+    except asyncio.CancelledError:
+        if has_left and task.cancelling() - 1 <= num_cancellations:
+            raise ClientGoneError("the client left before it was answered") from None
+        raise
     finally:
-        working.cancel()
+        leaving.remove_done_callback(interrupt)
         leaving.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+        if has_left:
+            task.uncancel()
 
 
 async def _disconnected(receive: Receive) -> None:

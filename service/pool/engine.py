@@ -206,6 +206,8 @@ class PoolEngine:
                 link.kill("fatal")
             case _:
                 self._dispatcher.on_frame(link, frame)
+        if "item" in header:
+            return  # a picture is done; whether there is room now, its batch's end will tell
         self._dispatch()
         self._part_with_idle()
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from service.configuration.machine import num_oom_kills
 from service.pool.arena import Arena
-from service.pool.wire import Frame, encode_frame, read_frame
+from service.pool.wire import Frame, FrameProtocol
 from service.pool.worker_output import LINE_LIMIT, pass_on
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ class WorkerLink:
     pid: int = 0
     _killed_for: str | None = None
     _is_stop_asked: bool = False
+    _wire: FrameProtocol | None = None
 
     @property
     def device(self) -> str:
@@ -118,15 +119,13 @@ class WorkerLink:
         Cancelling kills the process.
         """
         process: asyncio.subprocess.Process | None = None
-        writer: asyncio.StreamWriter | None = None
         reason = "died"
         try:
-            process, reader, writer = await self._start()
-            self._writer = writer
+            process, self._wire = await self._start()
             self.send(dict(self.load))
             watching = asyncio.create_task(self._watch())
             try:
-                await self._listen(reader)
+                await self._wire.ended
             finally:
                 watching.cancel()
         except asyncio.CancelledError:
@@ -137,8 +136,8 @@ class WorkerLink:
         except ValueError as error:
             log.error("a worker speaks nonsense", extra={"device": self.device, "why": str(error)})
         finally:
-            if writer is not None:
-                writer.close()
+            if self._wire is not None:
+                self._wire.close()
             if process is not None:
                 await _through_cancelling(self._see_off(process))
             self.state = "gone"
@@ -148,8 +147,9 @@ class WorkerLink:
 
     def send(self, header: Mapping[str, Any]) -> None:
         """Send a frame; a process that is gone is noticed elsewhere."""
-        with suppress(RuntimeError, ConnectionError):
-            self._writer.write(encode_frame(header))
+        if self._wire is not None:
+            with suppress(RuntimeError, ConnectionError):
+                self._wire.send(header)
 
     def send_batch(self, header: Mapping[str, Any], sent: Sent) -> None:
         """Hand over a batch."""
@@ -183,9 +183,7 @@ class WorkerLink:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
 
-    async def _start(
-        self,
-    ) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _start(self) -> tuple[asyncio.subprocess.Process, FrameProtocol]:
         ours, theirs = socket.socketpair()
         try:
             with theirs:
@@ -207,28 +205,28 @@ class WorkerLink:
             )
             self._oom_kills_before = num_oom_kills()
             self._started = self._last_sign = time.monotonic()
-            reader, writer = await asyncio.open_connection(sock=ours)
+            loop = asyncio.get_running_loop()
+            _, wire = await loop.create_connection(lambda: FrameProtocol(self._hear), sock=ours)
         except BaseException:
             ours.close()
             if self.pid:
                 self.kill("stopped")
                 await _through_cancelling(self._see_off(process))
             raise
-        return process, reader, writer
+        return process, wire
 
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
-        while (frame := await read_frame(reader)) is not None:
-            self._last_sign = time.monotonic()
-            kind = frame.kind
-            if kind == "heartbeat":
-                self.device_bytes = int(frame.header["device_bytes"])
-                self.rss_bytes = int(frame.header["rss_bytes"])
-                continue
-            if kind == "loaded" and self.state == "starting":
-                self.state = "loaded"
-            elif kind == "ready" and self.state == "loaded":
-                self.state = "ready"
-            self.owner.on_frame(self, frame)
+    def _hear(self, frame: Frame) -> None:
+        self._last_sign = time.monotonic()
+        kind = frame.kind
+        if kind == "heartbeat":
+            self.device_bytes = int(frame.header["device_bytes"])
+            self.rss_bytes = int(frame.header["rss_bytes"])
+            return
+        if kind == "loaded" and self.state == "starting":
+            self.state = "loaded"
+        elif kind == "ready" and self.state == "loaded":
+            self.state = "ready"
+        self.owner.on_frame(self, frame)
 
     async def _watch(self) -> None:
         """Kill the process when it is silent, or works on one batch for too long."""

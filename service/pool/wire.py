@@ -12,9 +12,9 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 MAX_HEADER_BYTES = 16 * 2**20
 MAX_BODY_BYTES = 2**30
@@ -40,18 +40,90 @@ def encode_frame(header: Mapping[str, Any], body: bytes = b"") -> bytes:
     return _encode_head(header, len(body)) + body
 
 
-async def read_frame(reader: asyncio.StreamReader) -> Frame | None:
-    """Return the next frame; None at the end of the stream, also in the middle of a frame.
+class FrameProtocol(asyncio.Protocol):
+    """The side of an event loop.
 
-    Raises:
-        ValueError: the bytes are no frame; the stream cannot be read any further.
+    A protocol rather than a stream reader: a frame is heard in the very callback that its last
+    bytes come in, not some turns of the loop later.
+
+    Args:
+        on_frame: hears each frame. Before it hears the next, whoever it woke has had a turn.
     """
-    try:
-        header_bytes, body_bytes = _read_lengths(await reader.readexactly(_LENGTHS.size))
-        header = _parse(await reader.readexactly(header_bytes))
-        return Frame(header, await reader.readexactly(body_bytes))
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return None
+
+    def __init__(self, on_frame: Callable[[Frame], None]) -> None:
+        self._on_frame = on_frame
+        self._loop = asyncio.get_running_loop()
+        self._received = bytearray()
+        self._has_turn = False  # a frame is to be heard later in this loop
+        self._is_over = False
+        # Set when nothing comes any more; its exception is that of `on_frame`, or a ValueError
+        # where the bytes were no frame.
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in more bytes."""
+        self._received += data
+        if not self._has_turn:
+            self._hear()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End once the whole frames that came are heard."""
+        self._is_over = True
+        if not self._has_turn:
+            self._end(None)
+
+    def send(self, header: Mapping[str, Any]) -> None:
+        """Send a frame; one that nobody reads is lost in silence."""
+        self._transport.write(encode_frame(header))
+
+    def close(self) -> None:
+        """Hear nothing any more."""
+        self._end(None)
+        self._transport.close()
+
+    def _hear(self) -> None:
+        """Hear the first frame that has come, and the next one at the loop's next turn."""
+        self._has_turn = False
+        if self.ended.done():
+            return
+        try:
+            frame = self._take()
+            if frame is not None:
+                self._on_frame(frame)
+        except Exception as error:
+            self._end(error)
+            self._transport.close()
+            return
+        if frame is not None and self._received:
+            self._has_turn = True
+            self._loop.call_soon(self._hear)
+        elif self._is_over:
+            self._end(None)
+
+    def _take(self) -> Frame | None:
+        if len(self._received) < _LENGTHS.size:
+            return None
+        header_bytes, body_bytes = _read_lengths(self._received[: _LENGTHS.size])
+        body_start = _LENGTHS.size + header_bytes
+        end = body_start + body_bytes
+        if len(self._received) < end:
+            return None
+        header = _parse(self._received[_LENGTHS.size : body_start])
+        frame = Frame(header, bytes(self._received[body_start:end]))
+        del self._received[:end]
+        return frame
+
+    def _end(self, error: Exception | None) -> None:
+        if self.ended.done():
+            return
+        if error is None:
+            self.ended.set_result(None)
+        else:
+            self.ended.set_exception(error)
 
 
 class FrameSocket:
@@ -72,7 +144,11 @@ class FrameSocket:
                 self._socket.sendall(body)
 
     def receive(self) -> Frame | None:
-        """Return the next frame; None at the end of the stream. ValueError as `read_frame`."""
+        """Return the next frame; None at the end of the stream, also in the middle of a frame.
+
+        Raises:
+            ValueError: the bytes are no frame; the stream cannot be read any further.
+        """
         lengths = self._receive_exactly(_LENGTHS.size)
         if lengths is None:
             return None
@@ -104,7 +180,7 @@ def _encode_head(header: Mapping[str, Any], body_bytes: int) -> bytes:
     return _LENGTHS.pack(len(text), body_bytes) + text
 
 
-def _read_lengths(lengths: bytes) -> tuple[int, int]:
+def _read_lengths(lengths: bytes | bytearray) -> tuple[int, int]:
     header_bytes, body_bytes = _LENGTHS.unpack(lengths)
     _check_lengths(header_bytes, body_bytes)
     return header_bytes, body_bytes
@@ -118,7 +194,7 @@ def _check_lengths(header_bytes: int, body_bytes: int) -> None:
         )
 
 
-def _parse(text: bytes) -> dict[str, Any]:
+def _parse(text: bytes | bytearray) -> dict[str, Any]:
     header = json.loads(text)
     if not isinstance(header, dict) or not isinstance(header.get("kind"), str):
         raise ValueError("a frame's header must be a JSON object with a kind")

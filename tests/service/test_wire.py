@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.pool.wire import Frame, FrameSocket, encode_frame, read_frame
+from service.pool.wire import Frame, FrameProtocol, FrameSocket, encode_frame
 
 
 @pytest.fixture
@@ -18,14 +18,21 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, theirs
 
 
-def read_all(data: bytes) -> list[Frame]:
+def read_all(*parts: bytes) -> list[Frame]:
+    """What the event loop's side hears of bytes that come in so many parts, until their end."""
+
     async def run() -> list[Frame]:
-        reader = asyncio.StreamReader()
-        reader.feed_data(data)
-        reader.feed_eof()
-        frames = []
-        while (frame := await read_frame(reader)) is not None:
-            frames.append(frame)
+        frames: list[Frame] = []
+        ours, theirs = socket.socketpair()
+        with theirs:
+            _, protocol = await asyncio.get_running_loop().create_connection(
+                lambda: FrameProtocol(frames.append), sock=ours
+            )
+            for part in parts:
+                theirs.sendall(part)
+                await asyncio.sleep(0.001)
+        async with asyncio.timeout(10):
+            await protocol.ended
         return frames
 
     return asyncio.run(run())
@@ -42,6 +49,54 @@ def test_frames_come_back_in_order_with_their_bodies() -> None:
 
 def test_half_a_surrogate_pair_travels() -> None:
     assert read_all(encode_frame({"kind": "a", "id": "\ud800ü"}))[0].header["id"] == "\ud800ü"
+
+
+def test_frames_may_come_in_any_parts() -> None:
+    frames = [Frame({"kind": "a"}, b"xyz"), Frame({"kind": "b"}), Frame({"kind": "c"}, b"12")]
+    data = b"".join(encode_frame(frame.header, frame.body) for frame in frames)
+    for size in (1, 7, 40):
+        assert read_all(*(data[i : i + size] for i in range(0, len(data), size))) == frames
+
+
+def test_whom_a_frame_woke_has_a_turn_before_the_next() -> None:
+    async def run() -> list[str]:
+        told: list[str] = []
+        ours, theirs = socket.socketpair()
+
+        def on_frame(frame: Frame) -> None:
+            told.append(frame.kind)
+            asyncio.get_running_loop().call_soon(told.append, f"woken by {frame.kind}")
+
+        with theirs:
+            theirs.sendall(encode_frame({"kind": "a"}) + encode_frame({"kind": "b"}))
+            _, protocol = await asyncio.get_running_loop().create_connection(
+                lambda: FrameProtocol(on_frame), sock=ours
+            )
+        async with asyncio.timeout(10):
+            await protocol.ended
+        return told
+
+    assert asyncio.run(run()) == ["a", "woken by a", "b", "woken by b"]
+
+
+def test_what_a_listener_raises_ends_the_connection() -> None:
+    async def run() -> None:
+        ours, theirs = socket.socketpair()
+
+        def on_frame(frame: Frame) -> None:
+            raise KeyError(frame.kind)
+
+        with theirs:
+            _, protocol = await asyncio.get_running_loop().create_connection(
+                lambda: FrameProtocol(on_frame), sock=ours
+            )
+            theirs.sendall(encode_frame({"kind": "a"}))
+            with pytest.raises(KeyError, match="a"):
+                await protocol.ended
+            await asyncio.sleep(0.01)
+            assert theirs.recv(1) == b""
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("kept", range(len(encode_frame({"kind": "a"}, b"xyz"))))
