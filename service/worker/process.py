@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import faulthandler
+import gc
 import logging
 import os
 import queue
@@ -98,6 +99,7 @@ class WorkerProcess:
         try:
             from service.worker import models as worker_models  # slow; the heart beats
 
+            gc.freeze()  # else now and then a collection goes through all of it, for 0.2 s
             device = self._load["device"]
             models = worker_models.open_device(device, self._load["models"])
             self._heart.device_bytes = partial(worker_models.device_bytes, device)
