@@ -10,14 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from serve_bare import Bare, bare_loop
+from serve_bare import PAUSE_S, Bare, bare_loop
 from serve_load import Sent
 from serve_modes import Section, Setup
 from serve_numbers import figures, percentile, row, table
 from serve_process import Target, put_load, started
 
 A = TypeVar("A")
-B = TypeVar("B")
 _LITSERVE_LOADS = (0.5, 0.9, 2.0)
 
 
@@ -32,14 +31,16 @@ def overhead(setup: Setup) -> Section:
             setup.rounds,
             lambda: [1e3 * s for s in bare.run("alone", files, 1)["each"]],
             lambda: _latencies(setup, target, order),
+            lambda: [1e3 * s for s in bare.run("paced", files, 1)["each"]],
         )
         bulks = _in_turns(
             setup.rounds,
             lambda: len(files) / bare.run("ahead", files, setup.max_batch)["total"],
             lambda: _rate(setup, target, order),
         )
-    added = [_median(server) - _median(loop) for loop, server in singles]
-    pairs = [b - a for loop, server in singles for a, b in zip(loop, server, strict=True)]
+    added = [_median(server) - _median(loop) for loop, server, _ in singles]
+    pairs = [b - a for loop, server, _ in singles for a, b in zip(loop, server, strict=True)]
+    awake = [_median(server) - _median(paced) for _, server, paced in singles]
     losses = [1 - server / loop for loop, server in bulks]
     rows = [
         {
@@ -47,6 +48,7 @@ def overhead(setup: Setup) -> Section:
             "loop p50 ms": _median(single[0]),
             "server p50 ms": _median(single[1]),
             "added ms": added[number],
+            "paced loop p50 ms": _median(single[2]),
             "loop pictures/s": bulk[0],
             "server pictures/s": bulk[1],
             "lost %": 100 * losses[number],
@@ -56,7 +58,9 @@ def overhead(setup: Setup) -> Section:
     text = (
         f"{len(order)} pictures a round, {setup.threads} threads in either process. One at a time "
         f"the server adds {_median(added):.2f} ms at p50 (median of the rounds; "
-        f"{percentile(pairs, 50):.2f} ms as the median over pairs of the same picture). From "
+        f"{percentile(pairs, 50):.2f} ms as the median over pairs of the same picture), and "
+        f"{_median(awake):.2f} ms to the same loop with a sleep of {1e3 * PAUSE_S:g} ms before "
+        "each picture, not counted: what it costs to wake up, any server must pay. From "
         f"{setup.clients} clients it has {100 * _median(losses):.1f} % less throughput than the "
         f"loop with decoding ahead and batches of up to {setup.max_batch} of one canvas, which "
         "shares the machine with no generator.\n\n"
@@ -133,15 +137,14 @@ def _beside(setup: Setup, targets: Sequence[Target], load: dict[str, Any]) -> li
     ]
 
 
-def _in_turns(rounds: int, first: Callable[[], A], second: Callable[[], B]) -> list[tuple[A, B]]:
-    """Run both as often as asked, each being first every other time."""
+def _in_turns(rounds: int, *runs: Callable[[], A]) -> list[tuple[A, ...]]:
+    """Run all of them as often as asked, in another order each time."""
     found = []
     for number in range(rounds):
-        if number % 2:
-            b, a = second(), first()
-        else:
-            a, b = first(), second()
-        found.append((a, b))
+        shift = number % len(runs)
+        order = [*range(shift, len(runs)), *range(shift)]
+        done = {index: runs[index]() for index in order}
+        found.append(tuple(done[index] for index in range(len(runs))))
     return found
 
 

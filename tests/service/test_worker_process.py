@@ -143,6 +143,27 @@ def test_signals_are_left_to_the_server(ready: Child) -> None:
     assert frames[70].kind == "answer"
 
 
+def test_what_comes_while_it_is_busy_is_done_too_each_once(ready: Child) -> None:
+    for number in range(20, 26):
+        ready.send_batch(number, "tiny", [encoded(noise(48, 64))] * (1 + number % 2))
+        if number == 22:
+            ready.send("canary")
+    answered: list[int] = []
+    closed: list[int] = []
+    while len(closed) < 6:
+        frame = ready.receive()
+        assert frame is not None
+        if frame.kind == "canary":
+            assert len(closed) <= 3  # in its turn
+        elif frame.kind == "done":
+            closed.append(frame.header["batch"])
+        else:
+            assert frame.kind == "answer"
+            answered.append(frame.header["item"])
+    assert sorted(closed) == [*range(20, 26)]
+    assert sorted(answered) == [200, 210, 211, 220, 230, 231, 240, 250, 251]
+
+
 def test_stop_finishes_what_was_received(weights: Path) -> None:
     with worker_child() as child:
         child.load(weights)
