@@ -7,6 +7,7 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from serve_numbers import figures, percentile, row, table
 from serve_process import Target, put_load, started
 
 A = TypeVar("A")
+_BLOCK = 10  # pictures
 _LITSERVE_LOADS = (0.5, 0.9, 2.0)
 
 
@@ -27,12 +29,7 @@ def overhead(setup: Setup) -> Section:
     files = [setup.photos[picture] for picture in order]
     with setup.serve() as target, bare_loop(setup.weights, setup.threads) as bare:
         _warm_up(setup, target, bare, files, order)
-        singles = _in_turns(
-            setup.rounds,
-            lambda: [1e3 * s for s in bare.run("alone", files, 1)["each"]],
-            lambda: _latencies(setup, target, order),
-            lambda: [1e3 * s for s in bare.run("paced", files, 1)["each"]],
-        )
+        singles = [_one_by_one(setup, target, bare, order) for _ in range(setup.rounds)]
         bulks = _in_turns(
             setup.rounds,
             lambda: len(files) / bare.run("ahead", files, setup.max_batch)["total"],
@@ -137,10 +134,37 @@ def _beside(setup: Setup, targets: Sequence[Target], load: dict[str, Any]) -> li
     ]
 
 
-def _in_turns(rounds: int, *runs: Callable[[], A]) -> list[tuple[A, ...]]:
-    """Run all of them as often as asked, in another order each time."""
+def _one_by_one(
+    setup: Setup, target: Target, bare: Bare, order: Sequence[int]
+) -> tuple[list[float], ...]:
+    """Return the milliseconds of each picture in the loop, from the server, in the paced loop.
+
+    They take turns after a few pictures, so that a machine which is slow for some seconds, as a
+    shared one is, is slow for all of them.
+    """
+
+    def times(mode: str, some: Sequence[int]) -> list[float]:
+        files = [setup.photos[picture] for picture in some]
+        return [1e3 * seconds for seconds in bare.run(mode, files, 1)["each"]]
+
+    blocks = [list(order[i : i + _BLOCK]) for i in range(0, len(order), _BLOCK)]
+    turns = [
+        _in_turns(
+            1,
+            partial(times, "alone", block),
+            partial(_latencies, setup, target, block),
+            partial(times, "paced", block),
+            first=number,
+        )[0]
+        for number, block in enumerate(blocks)
+    ]
+    return tuple([ms for turn in turns for ms in turn[index]] for index in range(3))
+
+
+def _in_turns(rounds: int, *runs: Callable[[], A], first: int = 0) -> list[tuple[A, ...]]:
+    """Run all of them as often as asked, beginning with another one each time."""
     found = []
-    for number in range(rounds):
+    for number in range(first, first + rounds):
         shift = number % len(runs)
         order = [*range(shift, len(runs)), *range(shift)]
         done = {index: runs[index]() for index in order}
