@@ -3,10 +3,8 @@
     python bench/serve_bare.py --weights FILE    (commands on stdin, results on stdout: JSON lines)
 
 "alone" decodes, predicts and encodes one picture after the other: what a caller would wait at
-least. "paced" does so too, but sleeps for a moment before each, as a process that is sent its
-work must: on a virtual machine, waking up alone can cost milliseconds. "ahead" is the loop that
-a careful user writes for throughput: threads decode ahead and make the JSON, the main thread
-predicts the pictures of one canvas together, in batches.
+least. "ahead" is the loop that a careful user writes for throughput: threads decode ahead and
+make the JSON, the main thread predicts the pictures of one canvas together, in batches.
 """
 
 from __future__ import annotations
@@ -41,9 +39,6 @@ from service.http.answers import to_json
 OPTIONS = PredictOptions(
     score_threshold=Settings.model_fields["score_threshold"].default, max_instances=100
 )
-
-# About what a worker of the server sleeps between two requests of one client.
-PAUSE_S = 0.0025
 
 
 class Bare:
@@ -81,14 +76,10 @@ def bare_loop(weights: str, threads: int) -> Iterator[Bare]:
         process.communicate()  # the end of its commands
 
 
-def one_by_one(
-    predictor: Predictor, pictures: Sequence[bytes], pause_s: float = 0.0
-) -> list[float]:
-    """Return the seconds of each picture, without the pause before it."""
+def one_by_one(predictor: Predictor, pictures: Sequence[bytes]) -> list[float]:
+    """Return the seconds of each picture."""
     times = []
     for data in pictures:
-        if pause_s:
-            time.sleep(pause_s)
         begun = time.perf_counter()
         [instances] = predictor.segment([decode_image(data)], OPTIONS)
         _answer(predictor, instances)
@@ -147,9 +138,8 @@ def main() -> None:
         command = json.loads(line)
         pictures = [Path(name).read_bytes() for name in command["files"]]
         cpu, begun, each = time.process_time(), time.perf_counter(), []
-        if command["mode"] in ("alone", "paced"):
-            pause_s = PAUSE_S if command["mode"] == "paced" else 0.0
-            each = one_by_one(predictor, pictures, pause_s)
+        if command["mode"] == "alone":
+            each = one_by_one(predictor, pictures)
         else:
             ahead(predictor, pictures, command["max_batch"], pool)
         total = time.perf_counter() - begun

@@ -1,8 +1,9 @@
-"""A connection of the load generator: bytes out, a status and a body in, and nothing else."""
+"""Connections of the load generator: bytes out, a status and a body in, and nothing else."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 
 
 class Connection(asyncio.Protocol):
@@ -50,9 +51,7 @@ class Connection(asyncio.Protocol):
         if end < 0:
             return
         head = bytes(self._received[:end]).lower()
-        length = head.find(b"\r\ncontent-length:")
-        assert length >= 0, f"an answer without a length: {head!r}"
-        self._body_bytes = int(head[length + 17 :].partition(b"\r\n")[0])
+        self._body_bytes = _body_bytes(head)
         self._body_start = end + 4
 
     def _settle(self) -> None:
@@ -62,3 +61,27 @@ class Connection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             body = bytes(self._received[self._body_start : self._body_start + self._body_bytes])
             self._waiter.set_result((code, body))
+
+
+def ask_and_wait(connection: socket.socket, request: bytes) -> int:
+    """Send a request, wait for the whole answer, and return its status.
+
+    A client of its own for one request after the other: an event loop would add its turns.
+    """
+    connection.sendall(request)
+    received, total = bytearray(), -1
+    while total < 0 or len(received) < total:
+        data = connection.recv(2**20)
+        if not data:
+            raise ConnectionError("the server closed the connection before its answer's end")
+        received += data
+        if total < 0 and (end := received.find(b"\r\n\r\n")) >= 0:
+            total = end + 4 + _body_bytes(bytes(received[:end]).lower())
+    return int(received[9:12])
+
+
+def _body_bytes(head: bytes) -> int:
+    """Return the length that an answer's head, in lower case, tells of its body."""
+    length = head.find(b"\r\ncontent-length:")
+    assert length >= 0, f"an answer without a length: {head!r}"
+    return int(head[length + 17 :].partition(b"\r\n")[0])

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import random
+import socket
 import statistics
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from serve_bare import PAUSE_S, Bare, bare_loop
-from serve_load import Sent
+from serve_bare import Bare, bare_loop
+from serve_connection import ask_and_wait
+from serve_load import encoded_request
 from serve_modes import Section, Setup
 from serve_numbers import figures, percentile, row, table
 from serve_process import Target, put_load, started
 
 A = TypeVar("A")
+B = TypeVar("B")
 _BLOCK = 10  # pictures
 _LITSERVE_LOADS = (0.5, 0.9, 2.0)
 
@@ -35,9 +39,8 @@ def overhead(setup: Setup) -> Section:
             lambda: len(files) / bare.run("ahead", files, setup.max_batch)["total"],
             lambda: _rate(setup, target, order),
         )
-    added = [_median(server) - _median(loop) for loop, server, _ in singles]
-    pairs = [b - a for loop, server, _ in singles for a, b in zip(loop, server, strict=True)]
-    awake = [_median(server) - _median(paced) for _, server, paced in singles]
+    added = [_median(server) - _median(loop) for loop, server in singles]
+    pairs = [b - a for loop, server in singles for a, b in zip(loop, server, strict=True)]
     losses = [1 - server / loop for loop, server in bulks]
     rows = [
         {
@@ -45,7 +48,6 @@ def overhead(setup: Setup) -> Section:
             "loop p50 ms": _median(single[0]),
             "server p50 ms": _median(single[1]),
             "added ms": added[number],
-            "paced loop p50 ms": _median(single[2]),
             "loop pictures/s": bulk[0],
             "server pictures/s": bulk[1],
             "lost %": 100 * losses[number],
@@ -55,9 +57,7 @@ def overhead(setup: Setup) -> Section:
     text = (
         f"{len(order)} pictures a round, {setup.threads} threads in either process. One at a time "
         f"the server adds {_median(added):.2f} ms at p50 (median of the rounds; "
-        f"{percentile(pairs, 50):.2f} ms as the median over pairs of the same picture), and "
-        f"{_median(awake):.2f} ms to the same loop with a sleep of {1e3 * PAUSE_S:g} ms before "
-        "each picture, not counted: what it costs to wake up, any server must pay. From "
+        f"{percentile(pairs, 50):.2f} ms as the median over pairs of the same picture). From "
         f"{setup.clients} clients it has {100 * _median(losses):.1f} % less throughput than the "
         f"loop with decoding ahead and batches of up to {setup.max_batch} of one canvas, which "
         "shares the machine with no generator.\n\n"
@@ -136,39 +136,38 @@ def _beside(setup: Setup, targets: Sequence[Target], load: dict[str, Any]) -> li
 
 def _one_by_one(
     setup: Setup, target: Target, bare: Bare, order: Sequence[int]
-) -> tuple[list[float], ...]:
-    """Return the milliseconds of each picture in the loop, from the server, in the paced loop.
+) -> tuple[list[float], list[float]]:
+    """Return the milliseconds of each picture in the loop, and from the server.
 
     They take turns after a few pictures, so that a machine which is slow for some seconds, as a
-    shared one is, is slow for all of them.
+    shared one is, is slow for both.
     """
 
-    def times(mode: str, some: Sequence[int]) -> list[float]:
+    def in_loop(some: Sequence[int]) -> list[float]:
         files = [setup.photos[picture] for picture in some]
-        return [1e3 * seconds for seconds in bare.run(mode, files, 1)["each"]]
+        return [1e3 * seconds for seconds in bare.run("alone", files, 1)["each"]]
 
     blocks = [list(order[i : i + _BLOCK]) for i in range(0, len(order), _BLOCK)]
     turns = [
         _in_turns(
-            1,
-            partial(times, "alone", block),
-            partial(_latencies, setup, target, block),
-            partial(times, "paced", block),
-            first=number,
+            1, partial(in_loop, block), partial(_latencies, setup, target, block), first=number
         )[0]
         for number, block in enumerate(blocks)
     ]
-    return tuple([ms for turn in turns for ms in turn[index]] for index in range(3))
+    return [ms for loop, _ in turns for ms in loop], [ms for _, server in turns for ms in server]
 
 
-def _in_turns(rounds: int, *runs: Callable[[], A], first: int = 0) -> list[tuple[A, ...]]:
-    """Run all of them as often as asked, beginning with another one each time."""
+def _in_turns(
+    rounds: int, one: Callable[[], A], other: Callable[[], B], *, first: int = 0
+) -> list[tuple[A, B]]:
+    """Run both as often as asked, each being first every other time."""
     found = []
     for number in range(first, first + rounds):
-        shift = number % len(runs)
-        order = [*range(shift, len(runs)), *range(shift)]
-        done = {index: runs[index]() for index in order}
-        found.append(tuple(done[index] for index in range(len(runs))))
+        if number % 2:
+            b, a = other(), one()
+        else:
+            a, b = one(), other()
+        found.append((a, b))
     return found
 
 
@@ -181,20 +180,26 @@ def _warm_up(
     put_load(setup.plan(target, clients=setup.clients, order=order, number=4 * few, seconds=1e6))
 
 
-def _closed(setup: Setup, target: Target, order: list[int], clients: int) -> list[Sent]:
-    plan = setup.plan(target, clients=clients, order=order, number=len(order), seconds=1e6)
-    requests, _ = put_load(plan)
-    bad = [sent.code for sent in requests if sent.code != 200]
-    assert not bad, f"the server did not answer all with 200: {bad[:5]}"
-    return sorted(requests, key=lambda sent: sent.number)
-
-
-def _latencies(setup: Setup, target: Target, order: list[int]) -> list[float]:
-    return [1e3 * (sent.done - sent.sent) for sent in _closed(setup, target, order, 1)]
+def _latencies(setup: Setup, target: Target, order: Sequence[int]) -> list[float]:
+    """Return the milliseconds that one client waits for each answer, connecting not counted."""
+    plan = setup.plan(target, clients=1)
+    requests = [b"".join(encoded_request(plan, Path(setup.photos[n]))) for n in order]
+    times = []
+    with socket.create_connection((target.host, target.port)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for request in requests:
+            begun = time.perf_counter()
+            code = ask_and_wait(connection, request)
+            times.append(1e3 * (time.perf_counter() - begun))
+            assert code == 200, f"the server answered {code}"
+    return times
 
 
 def _rate(setup: Setup, target: Target, order: list[int]) -> float:
-    requests = _closed(setup, target, order, setup.clients)
+    plan = setup.plan(target, clients=setup.clients, order=order, number=len(order), seconds=1e6)
+    requests, _ = put_load(plan)
+    bad = [sent.code for sent in requests if sent.code != 200]
+    assert not bad, f"the server did not answer all with 200: {bad[:5]}"
     begun, ended = min(s.sent for s in requests), max(s.done for s in requests)
     return len(requests) / (ended - begun)
 

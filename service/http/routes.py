@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -31,6 +33,27 @@ RETRY_S = 5
 _PARSED_AT_ONCE_BYTES = 256 * 2**10
 
 
+class DirectRoute(APIRoute):
+    """A route whose function and whose dependencies take the request, and nothing else.
+
+    FastAPI works out what they want again for each request, which takes it a tenth of a
+    millisecond; here they are called.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request; FastAPI's way to change how."""
+        guards = [dependency.dependency for dependency in self.dependencies]
+
+        async def handle(request: Request) -> Response:
+            for guard in guards:
+                assert guard is not None
+                await guard(request)
+            response: Response = await self.endpoint(request)
+            return response
+
+        return handle
+
+
 class SegmentationRoutes:
     """The two routes that run a model."""
 
@@ -42,8 +65,10 @@ class SegmentationRoutes:
 
     def add_to(self, app: FastAPI) -> None:
         """Register the routes."""
-        app.add_api_route("/segment", self.segment, methods=["POST"])
-        app.add_api_route("/panoptic", self.panoptic, methods=["POST"])
+        for path, endpoint in (("/segment", self.segment), ("/panoptic", self.panoptic)):
+            app.router.add_api_route(
+                path, endpoint, methods=["POST"], route_class_override=DirectRoute
+            )
 
     async def segment(self, request: Request) -> Response:
         """Answer with instances."""

@@ -20,6 +20,8 @@ MAX_HEADER_BYTES = 16 * 2**20
 MAX_BODY_BYTES = 2**30
 _COPIED_BYTES = 2**18
 _LENGTHS = struct.Struct(">II")
+# Escaped to ASCII: half of a surrogate pair in somebody's text travels unharmed.
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True)
@@ -174,8 +176,7 @@ class FrameSocket:
 
 
 def _encode_head(header: Mapping[str, Any], body_bytes: int) -> bytes:
-    # Escaped to ASCII: half of a surrogate pair in somebody's text travels unharmed.
-    text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode("ascii")
+    text = _ENCODER.encode(header).encode("ascii")
     _check_lengths(len(text), body_bytes)
     return _LENGTHS.pack(len(text), body_bytes) + text
 
