@@ -39,6 +39,8 @@ FORM_TYPE = "multipart/form-data"
 JSON_TYPE = "application/json"
 PART_NAMES = ("image", "file", "images", "files")
 
+# Of what the caller calls an image: it comes back in the answer, in errors and in logs.
+MAX_ID_CHARACTERS = 1000
 # What curl claims of any body that it is not told the type of.
 _CURL_TYPE = "application/x-www-form-urlencoded"
 _WHITESPACE = re.compile(r"\s+")
@@ -122,13 +124,14 @@ async def _collect(request: Request, hold: Hold, max_bytes: int) -> bytes:
 
 
 def _read_form(data: bytes, content_type: str) -> Body:
-    pictures = []
+    pictures: list[Picture] = []
     for part in split_form(data, content_type):
         if part.name not in PART_NAMES:
             raise OptionError(
                 f"the form has a part called {quoted(part.name)}; images are called "
                 f"{', '.join(PART_NAMES)}, and options go into the query string"
             )
+        _check_id(part.file_name, len(pictures), "file name")
         pictures.append(Picture(data=part.data, id=part.file_name or None))
     return Body(pictures=tuple(pictures))
 
@@ -173,12 +176,21 @@ def _read_image(image: Any, index: int, takes_urls: bool) -> tuple[Picture, str 
     image_id = members.get("id")
     if not isinstance(image_id, str | None):
         raise OptionError(f"image {index} has the id {quoted(image_id)}; it must be a string")
+    _check_id(image_id, index, "id")
     try:
         if members.get("url") is not None:
             return Picture(data=b"", id=image_id), _read_url(members, takes_urls)
         return Picture(data=_read_data(members), id=image_id), None
     except ServiceError as error:
         raise error.about_image(index, image_id) from None
+
+
+def _check_id(image_id: str | None, index: int, kind: str) -> None:
+    if image_id is not None and len(image_id) > MAX_ID_CHARACTERS:
+        raise OptionError(
+            f"the {kind} of image {index} has {len(image_id)} characters; send at most "
+            f"{MAX_ID_CHARACTERS}"
+        )
 
 
 def _read_url(members: Mapping[str, Any], takes_urls: bool) -> str:

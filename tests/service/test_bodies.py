@@ -167,3 +167,19 @@ def test_curl_without_a_type_is_told_how_to_give_one() -> None:
 def test_compressed_body_is_415() -> None:
     headers = {"Content-Type": "image/jpeg", "Content-Encoding": "gzip"}
     assert_problem(post(FakeEngine(), PICTURE, headers=headers), 415, "'gzip'")
+
+
+def test_a_name_of_an_image_that_is_no_name_is_refused() -> None:
+    long = "x" * 1001
+    answer = post(FakeEngine(), {"images": [BASE64, {"data": BASE64, "id": long}]})
+    body = assert_problem(answer, 422, "the id of image 1 has 1001 characters", "at most 1000")
+    assert len(body["detail"]) < 200
+
+    answer = call(app_of(), "POST", "/segment", files={"image": (long, PICTURE)})
+    assert_problem(answer, 422, "the file name of image 0 has 1001 characters")
+
+
+def test_a_long_name_comes_back_whole() -> None:
+    engine = FakeEngine()
+    assert post(engine, {"image": {"data": BASE64, "id": "é" * 1000}}).status_code == 200
+    assert engine.jobs[0].pictures[0].id == "é" * 1000
