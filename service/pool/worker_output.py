@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
-from contextlib import suppress
+
+from service.watch.background_handler import verbatim
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,6 @@ async def pass_on(lines: asyncio.StreamReader, *, device: str, is_json: bool) ->
             return
         text = line.decode(errors="backslashreplace").rstrip()
         if not is_json or text.startswith("{"):
-            with suppress(OSError, ValueError):  # a full disk: the worker must not wait for it
-                sys.stderr.write(f"{text}\n")
-                sys.stderr.flush()
+            verbatim.critical("%s", text)
         elif text:
             log.warning("a worker wrote to stderr", extra={"device": device, "line": text})

@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import logging
 import math
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal
+
+from service.watch.background_handler import BackgroundHandler
 
 LogFormat = Literal["text", "json"]
 
@@ -95,11 +98,13 @@ def configure_logging(
 ) -> None:
     """Send the records of `service` and `model` from that level on to stderr; others' warnings.
 
+    The server never waits for its log. A worker does: the server reads it.
+
     Args:
         worker: the device, in a worker's process; a field of every line.
     """
     formatter_of = JsonFormatter if log_format == "json" else FieldFormatter
-    handler = logging.StreamHandler()
+    handler = logging.StreamHandler() if worker else BackgroundHandler(sys.stderr.fileno())
     handler.setFormatter(formatter_of({} if worker is None else {"worker": worker}))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.captureWarnings(True)
