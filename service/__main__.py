@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -118,7 +119,7 @@ async def _serve(
         )
     )
     metrics.watch_connections(lambda: len(server.server_state.connections))
-    _stop_on_signals(settings, engine, server)
+    _Stopping(settings.grace_s, engine, server)
     reloading = _Reloading(engine, keyring)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not (server.started or serving.done()):
@@ -139,34 +140,41 @@ async def _serve(
     await serving
     loading.cancel()
     reloading.stop()
+    engine.stop()  # uvicorn's own end leaves it out when it is told to leave at once
     await engine.wait_stopped()
     return code
 
 
-def _stop_on_signals(settings: Settings, engine: Engine, server: uvicorn.Server) -> None:
+class _Stopping:
     """On SIGTERM: unready at once, stop after the grace period. On a second signal, or Ctrl-C:
     stop now, answering what was accepted. On one more: leave at once.
     """
-    loop = asyncio.get_running_loop()
 
-    def stop() -> None:
-        server.force_exit = server.should_exit
-        server.should_exit = True
+    def __init__(self, grace_s: float, engine: Engine, server: uvicorn.Server) -> None:
+        self._grace_s = grace_s
+        self._engine = engine
+        self._server = server
+        self._is_draining = self._is_told_to_stop = False
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_signal_handler(signal.SIGTERM, self._on_terminate)
+        self._loop.add_signal_handler(signal.SIGINT, self._stop)
 
-    def on_terminate() -> None:
-        draining = engine.unready_reason is not None and bool(engine.models)
-        engine.drain()
-        if draining or settings.grace_s == 0:
-            stop()
+    def _on_terminate(self) -> None:
+        if self._is_draining:
+            self._stop()
         else:
-            loop.call_later(settings.grace_s, setattr, server, "should_exit", True)
+            self._drain()
+            self._loop.call_later(self._grace_s, setattr, self._server, "should_exit", True)
 
-    def on_interrupt() -> None:
-        engine.drain()
-        stop()
+    def _drain(self) -> None:
+        self._is_draining = True
+        self._engine.drain()
 
-    loop.add_signal_handler(signal.SIGTERM, on_terminate)
-    loop.add_signal_handler(signal.SIGINT, on_interrupt)
+    def _stop(self) -> None:
+        self._drain()
+        self._server.should_exit = True
+        self._server.force_exit = self._is_told_to_stop
+        self._is_told_to_stop = True
 
 
 class _Reloading:
@@ -190,7 +198,7 @@ class _Reloading:
 
     async def _reload(self) -> None:
         try:
-            self._keyring.reload()
+            await asyncio.to_thread(self._keyring.reload)
             await self._engine.reload()
         except (LoadError, ValueError, OSError) as error:
             log.error("not reloaded; all goes on as before", extra={"why": str(error)})
@@ -204,8 +212,8 @@ def _greeting(address: str) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    with suppress(OSError):  # a full disk, a reader that is gone: no reason not to serve
+        os.write(sys.stdout.fileno(), f"{text}\n".encode())
 
 
 def _refuse(text: str) -> int:

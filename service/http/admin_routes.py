@@ -38,7 +38,7 @@ class AdminRoutes:
         """Load weights and keys anew, and answer with the models once they serve."""
         require_models(self._engine)
         try:
-            self._keyring.reload()
+            await asyncio.to_thread(self._keyring.reload)
             # Whoever asked may leave; a reload that was begun is finished.
             await asyncio.shield(self._engine.reload())
         except (LoadError, ValueError, OSError) as error:

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -146,3 +150,101 @@ def test_device_that_is_not_there_ends_it_before_it_listens() -> None:
         assert server.wait_for_exit() == 2
         assert "devices has cuda:99" in server.read("stderr")
         assert server.read("stdout") == ""
+
+
+def start_sending(server: Server, width: int) -> tuple[threading.Thread, list[int]]:
+    """Send a picture that takes a second for each hundred pixels; return once it runs."""
+    answers: list[int] = []
+    sender = threading.Thread(target=post, args=(server, width, answers))
+    sender.start()
+    server.wait_for_line("started")
+    return sender, answers
+
+
+def test_a_second_signal_after_the_grace_period_still_answers_what_was_accepted() -> None:
+    with serve("--grace-s", "0.2", command=FAKE) as server:
+        server.wait_until_ready()
+        sender, answers = start_sending(server, 200)
+        drain(server)
+        time.sleep(0.5)
+        assert server.terminate() == 0
+        sender.join()
+        assert answers == [200]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_third_signal_leaves_at_once(number: signal.Signals) -> None:
+    with serve("--grace-s", "3600", command=FAKE) as server:
+        server.wait_until_ready()
+        sender, answers = start_sending(server, 2500)
+        drain(server)
+        for _ in range(2):
+            time.sleep(0.2)
+            server.process.send_signal(number)
+        assert server.wait_for_exit(timeout_s=15) == 0
+        sender.join()
+        assert answers != [200]
+
+
+def test_a_signal_while_it_loads_and_one_more_end_it() -> None:
+    with serve("--weights", "slow", "--grace-s", "3600", command=FAKE) as server:
+        server.wait_until_listening()
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        assert server.terminate() == 0
+
+
+def test_the_grace_period_holds_while_a_worker_is_replaced() -> None:
+    with serve("--grace-s", "3600", "--restart-delay-s", "2", command=FAKE) as server:
+        server.wait_until_ready()
+        [worker] = workers_of(server)
+        os.kill(worker, signal.SIGKILL)
+        while httpx.get(f"{server.url}/readyz").status_code == 200:
+            pass
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        answer = httpx.post(
+            f"{server.url}/segment", content=picture(), headers=JPEG_BODY, timeout=60
+        )
+        assert answer.status_code == 200
+        assert server.terminate() == 0
+
+
+def workers_of(server: Server) -> list[int]:
+    """The server's worker processes."""
+    tasks = Path(f"/proc/{server.process.pid}/task")
+    pids = " ".join(path.read_text() for path in tasks.glob("*/children")).split()
+    return [int(pid) for pid in pids]
+
+
+def test_neither_a_log_that_nobody_reads_nor_a_full_stdout_stops_it() -> None:
+    read, write = os.pipe()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.Popen(
+            [sys.executable, *FAKE, "--port", str(port)], stdout=full, stderr=write
+        )
+    os.close(write)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            while not is_ready(client):
+                time.sleep(0.05)
+            body = picture(1, 1)
+            for _ in range(900):  # lines of 100 bytes and more; a pipe holds 64 KiB
+                answer = client.post("/segment", content=body, headers=JPEG_BODY)
+                assert answer.status_code == 200
+            assert client.get("/healthz").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(read)
+
+
+def is_ready(client: httpx.Client) -> bool:
+    try:
+        return client.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
