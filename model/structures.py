@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from torch import Tensor
 
@@ -33,6 +35,14 @@ class ImageBatch:
     pixels: Tensor
     resized_sizes: list[tuple[int, int]]
     output_sizes: list[tuple[int, int]]
+
+    def part(self, places: Sequence[int]) -> ImageBatch:
+        """Return some of the pictures as a batch of their own."""
+        return ImageBatch(
+            pixels=self.pixels[list(places)],
+            resized_sizes=[self.resized_sizes[place] for place in places],
+            output_sizes=[self.output_sizes[place] for place in places],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,11 @@ Nothing here imports the network or its libraries. `pool_engine.py` is the engin
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from model.categories import Categories
@@ -104,6 +107,12 @@ class ModelInfo:
     def tasks(self) -> tuple[Task, ...]:
         """What it can do."""
         return ("segment", "panoptic") if self.config.is_panoptic else ("segment",)
+
+    @cached_property
+    def edition(self) -> str:
+        """What its answers depend on, as a digest: all of it but the device."""
+        data = {**self.to_json(), "device": None}
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -19,7 +20,7 @@ from service.errors import DeadlineError, NoSuchModelError, OptionError, Unavail
 from service.http.answers import join_answers
 from service.http.bodies import Body, choose_reader, receive_body
 from service.http.connection import while_connected
-from service.http.context import context_of
+from service.http.context import RequestContext, context_of
 from service.http.negotiation import JSON, picture_type, time_allowed_s
 from service.http.options import PanopticOptions, SegmentOptions, read_options
 from service.http.pictures import judge_number, judge_pictures
@@ -125,12 +126,13 @@ class SegmentationRoutes:
                 body, options = await asyncio.to_thread(self._parse, task, query, read, data)
         context.num_images = len(body.pictures)
         drawn_as = picture_type(options.render, request.headers.get("accept"))
-        job = self._make_job(task, body.pictures, options, drawn_as, deadline, context.request_id)
+        make_job = partial(self._make_job, task, options, drawn_as, deadline, context)
+        job = make_job(body.pictures)
         if body.urls:
             with context.measure("fetch"):
                 pictures = await self._fetch(request, body, hold)
-            job = replace(job, pictures=pictures)
-        return replace(job, traceparent=context.traceparent)
+            job = make_job(pictures)  # anew: other models may have been loaded meanwhile
+        return job
 
     def _parse(
         self,
@@ -149,11 +151,11 @@ class SegmentationRoutes:
     def _make_job(
         self,
         task: Task,
-        pictures: tuple[Picture, ...],
         options: SegmentOptions | PanopticOptions,
         drawn_as: str | None,
         deadline: float,
-        request_id: str,
+        context: RequestContext,
+        pictures: tuple[Picture, ...],
     ) -> Job:
         if drawn_as is not None and len(pictures) > 1:
             raise OptionError(
@@ -172,7 +174,8 @@ class SegmentationRoutes:
             masks=options.masks,
             picture_type=drawn_as,
             deadline=deadline,
-            request_id=request_id,
+            request_id=context.request_id,
+            traceparent=context.traceparent,
         )
 
     async def _fetch(self, request: Request, body: Body, hold: Hold) -> tuple[Picture, ...]:

@@ -21,7 +21,8 @@ class Load:
 class Wait:
     """Seconds.
 
-    waiting: until all that waits now is done, measured. own: for the request itself.
+    waiting: until all that the same devices have to do before it is done, measured.
+    own: for the request itself.
     allowed: until the request's deadline.
     """
 
@@ -33,29 +34,36 @@ class Wait:
 def admit(new: Load, waiting: Load, limits: Load, wait: Wait) -> None:
     """Let a request in, or refuse it.
 
-    Whoever finds an empty queue gets in: the limits on one request are checked elsewhere, and
-    an estimate must be able to meet the truth.
+    Whoever finds an empty queue is within the limits, since those on one request are checked
+    elsewhere, and is not judged by its own cost: an estimate must be able to meet the truth.
 
+    Args:
+        waiting: for the same model.
     Raises:
         QueueFullError: with the seconds after which there will be room.
     """
-    if waiting.images == 0:
-        return
-    excess = max(
-        (waiting.images + new.images - limits.images) / waiting.images,
-        (waiting.bytes + new.bytes - limits.bytes) / max(1, waiting.bytes),
-        (waiting.pixels + new.pixels - limits.pixels) / max(1, waiting.pixels),
-    )
-    if excess > 0:
-        raise refusal(waiting.images, min(1.0, excess) * wait.waiting)
-    late = wait.waiting + wait.own - wait.allowed
-    if late > 0:
-        raise refusal(waiting.images, min(late, wait.waiting))
+    own_s = 0.0
+    if waiting.images > 0:
+        own_s = wait.own
+        excess = max(
+            (waiting.images + new.images - limits.images) / waiting.images,
+            (waiting.bytes + new.bytes - limits.bytes) / max(1, waiting.bytes),
+            (waiting.pixels + new.pixels - limits.pixels) / max(1, waiting.pixels),
+        )
+        if excess > 0:
+            raise refusal(waiting.images, min(1.0, excess) * wait.waiting)
+    late_s = wait.waiting + own_s - wait.allowed
+    if late_s > 0:
+        raise refusal(waiting.images, min(late_s, wait.waiting))
 
 
 def refusal(num_waiting: int, after_s: float) -> QueueFullError:
-    """Return what a request is told that must not wait; `after_s` is rounded up to seconds."""
+    """Return what a request is told that must not wait; `after_s` is rounded up to seconds.
+
+    Args:
+        num_waiting: images for the same model.
+    """
+    queue = f"{num_waiting} images are waiting already" if num_waiting else "the server is busy"
     return QueueFullError(
-        f"{num_waiting} images are waiting already; send the request again later",
-        retry_after_s=max(1, math.ceil(after_s)),
+        f"{queue}; send the request again later", retry_after_s=max(1, math.ceil(after_s))
     )

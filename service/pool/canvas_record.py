@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,7 @@ class CanvasRecord:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._writing = threading.Lock()
         self._counts: Counter[Size] = Counter()
         self._sizes: dict[Size, Size] = {}
         if path is not None:
@@ -48,22 +50,30 @@ class CanvasRecord:
                 self._sizes.setdefault(canvas, (picture.height, picture.width))
                 self._counts[canvas] += 1
 
-    def save(self) -> None:
-        """Write the file, whole or not at all; a failure is logged, the server goes on."""
-        if self._path is None:
-            return
+    def text(self) -> str:
+        """Return what the file should hold now."""
         rows = [
             {"canvas": list(canvas), "size": list(self._sizes[canvas]), "count": count}
             for canvas, count in self._counts.most_common()
         ]
+        return json.dumps({"canvases": rows})
+
+    def write(self, text: str) -> None:
+        """Write the file, whole or not at all; a failure is logged, the server goes on.
+
+        Any thread may call this, so that a slow disk keeps nobody waiting.
+        """
+        if self._path is None:
+            return
         partial = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
-        try:
-            partial.write_text(json.dumps({"canvases": rows}))
-            partial.replace(self._path)
-        except OSError as error:
-            with suppress(OSError):
-                partial.unlink()
-            log.warning("the canvas record is not written", extra={"why": error.strerror})
+        with self._writing:
+            try:
+                partial.write_text(text)
+                partial.replace(self._path)
+            except OSError as error:
+                with suppress(OSError):
+                    partial.unlink()
+                log.warning("the canvas record is not written", extra={"why": error.strerror})
 
     def _read(self, path: Path) -> None:
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 # How much an older batch weighs beside the one after it. A few dozen batches are remembered, so
 # that another load, another clock of the device or another neighbour shows within seconds.
 _MEMORY = 0.95
-# Before anything ran: a guess that refuses nobody. The first warm-up replaces it.
+# Before anything ran: a guess that refuses nobody. The first warm-up replaces it, the first batch
+# that one.
 _GUESS_S_PER_PIXEL = 1e-7
 
 
@@ -34,6 +35,11 @@ class CostModel:
     def seconds(self, pixels: int, num_batches: int = 1) -> float:
         """Return the expected time of so many batches with that many padded pixels together."""
         return self._slope * pixels + self._base * num_batches
+
+    def expect(self, seconds_per_pixel: float) -> None:
+        """Guess by what a warm-up took, if nothing better is known."""
+        if self._weight == 0:
+            self._slope = seconds_per_pixel
 
     def observe(self, pixels: int, seconds: float) -> None:
         """Learn from a batch that ran."""

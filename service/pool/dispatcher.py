@@ -18,7 +18,7 @@ from service.errors import (
 )
 from service.pool.batching import Item
 from service.pool.link import SILENT, Sent, WorkerLink
-from service.pool.pending import PendingPicture
+from service.pool.pending import PendingPicture, PendingRequest
 from service.pool.poison import CRASH, KILL
 from service.pool.seats import Seat
 from service.pool.waiting_room import WaitingRoom, poisoned
@@ -62,16 +62,12 @@ class Dispatcher:
         self._numbers = itertools.count(1)
         self._out: dict[int, PendingPicture] = {}  # not answered yet, by number
 
-    def hand_out(self, seats: Iterable[Seat], generation: int) -> None:
-        """Send batches for as long as somebody waits and a worker has room.
-
-        Args:
-            generation: of the workers that new requests go to.
-        """
+    def hand_out(self, seats: Iterable[Seat]) -> None:
+        """Send batches for as long as somebody waits and a worker has room."""
         free = [seat.ready_link for seat in seats if seat.ready_link is not None]
         while free:
             link = min(free, key=lambda link: len(link.sent))
-            if not self._send_next(link, generation, time.monotonic()):
+            if not self._send_next(link, time.monotonic()):
                 free.remove(link)
 
     def send_canary(self, link: WorkerLink) -> None:
@@ -79,15 +75,16 @@ class Dispatcher:
         if _CANARY not in link.sent:
             link.send_batch({"kind": "canary"}, self._sent(_CANARY, (), 0, 0.0))
 
-    def ahead_s(self, seats: Iterable[Seat], model: str) -> float:
+    def drop(self, request: PendingRequest) -> None:
+        """Tell the workers that nobody waits for a request's pictures; they may have begun."""
+        for picture in request.pictures:
+            if picture.link is not None and picture.number in self._out:
+                picture.link.send({"kind": "drop", "item": picture.number})
+
+    def ahead_s(self, seats: Iterable[Seat]) -> float:
         """Return the seconds of work that workers hold already."""
-        cost = self._room.costs[model]
-        return sum(
-            cost.seconds(sent.pixels)
-            for seat in seats
-            if seat.link is not None
-            for sent in seat.link.sent.values()
-        )
+        links = [seat.link for seat in seats if seat.link is not None]
+        return sum(sent.expected_s for link in links for sent in link.sent.values())
 
     def on_frame(self, link: WorkerLink, frame: Frame) -> None:
         """Pass on what a worker says of a picture or a batch."""
@@ -100,9 +97,10 @@ class Dispatcher:
         elif frame.kind == "done":
             self._batch_done(link, header)
         elif "item" in header:
-            picture = self._out.pop(header["item"], None)
+            picture = self._out.get(header["item"])
             if picture is not None:  # else: it was answered already
                 self._picture_done(link, picture, frame)
+                del self._out[picture.number]
 
     def bring_home(self, link: WorkerLink, reason: str) -> None:
         """Let the pictures of a lost worker run again, each once and alone, or give them up."""
@@ -121,17 +119,22 @@ class Dispatcher:
         for _ in again:
             self._metrics.retried()
 
-    def _send_next(self, link: WorkerLink, generation: int, now: float) -> bool:
+    def _send_next(self, link: WorkerLink, now: float) -> bool:
         """Send a worker one batch; return whether it might get another."""
         if len(link.sent) >= _MOST_SENT or _is_alone(link):
             return False
 
         def accepts(item: Item) -> bool:
             assert isinstance(item, PendingPicture)
-            pinned = item.request.generation
-            return link.generation == (generation if pinned is None else pinned)
+            if item.request.is_over:
+                return False  # it leaves the queue in a moment
+            edition = item.request.edition
+            if edition is None:
+                return not link.seat.is_retired
+            return editions[item.request.job.model] == edition
 
-        heads = {m.name: self._room.queues[m.name].oldest(accepts) for m in link.seat.models}
+        editions = {model.name: model.edition for model in link.seat.models}
+        heads = {name: self._room.queues[name].oldest(accepts) for name in editions}
         waiting = sorted((head.submitted, name) for name, head in heads.items() if head)
         for _, name in waiting:
             pictures, hopeless = self._room.queues[name].take(
@@ -141,36 +144,40 @@ class Dispatcher:
             if pictures:
                 self._send(link, name, pictures, now)
                 return True
+            if self._room.queues[name].oldest(accepts) is not None:
+                return False  # it has to be alone: other models' pictures don't overtake it either
         return False
 
     def _send(self, link: WorkerLink, name: str, pictures: Sequence[Any], now: float) -> None:
-        model = next(model for model in link.seat.models if model.name == name)
-        for picture in pictures:
-            picture.sent = now
-            picture.request.generation, picture.request.model = link.generation, model
-            self._out[picture.number] = picture
         pixels = sum(picture.canvas_pixels for picture in pictures)
         expected_s = self._room.costs[name].seconds(pixels)
         sent = self._sent(next(self._numbers), pictures, pixels, expected_s)
+        items = [picture.to_json() for picture in pictures]
+        header = {"kind": "batch", "batch": sent.number, "model": name, "items": items}
+        try:
+            link.send_batch(header, sent)
+        except ValueError as error:
+            log.error("a batch cannot be sent", extra={"why": str(error)})
+            for picture in pictures:
+                self._room.release(picture)
+                picture.request.fail(InternalError(INTERNAL_DETAIL))
+            return
         if self._tracing is not None:
             parents = [picture.request.job.traceparent for picture in pictures]
             sent.span = self._tracing.begin_batch(model=name, device=link.device, parents=parents)
-            for picture in pictures:
-                picture.span = sent.span
-        items = [picture.to_json() for picture in pictures]
-        link.send_batch(
-            {"kind": "batch", "batch": sent.number, "model": name, "items": items}, sent
-        )
+        model = next(model for model in link.seat.models if model.name == name)
+        for picture in pictures:
+            picture.sent, picture.link, picture.span = now, link, sent.span
+            picture.request.edition, picture.request.model = model.edition, model
+            self._out[picture.number] = picture
 
     def _sent(self, number: int, work: Sequence[Any], pixels: int, expected_s: float) -> Sent:
-        now = time.monotonic()
         return Sent(
             number=number,
             work=tuple(work),
             pixels=pixels,
+            expected_s=expected_s,
             allowed_s=max(self._hang_s, _PATIENCE * expected_s),
-            sent=now,
-            reached_head=now,
         )
 
     def _give_up_late(self, hopeless: Iterable[Item]) -> None:
@@ -189,12 +196,14 @@ class Dispatcher:
         header, request = frame.header, picture.request
         match frame.kind:
             case "answer":
-                if len(self._room.poison):
+                num_instances, seconds = int(header["num_instances"]), dict(header["seconds"])
+                picture.is_computed = True
+                if self._room.poison.may_know(picture.length, time.monotonic()):
                     self._room.poison.acquit(self._room.digest(picture))
                 self._metrics.picture(
                     model=request.job.model,
                     task=request.job.task,
-                    num_instances=header["num_instances"],
+                    num_instances=num_instances,
                 )
                 self._room.prove(request.job.model, picture.canvas_pixels)
                 queue_s = picture.sent - picture.submitted
@@ -203,9 +212,12 @@ class Dispatcher:
                         request.job.traceparent,
                         index=picture.index,
                         submitted=picture.submitted,
-                        seconds=header["seconds"],
+                        seconds=seconds,
                     )
-                request.add(picture.index, frame.body, {"queue": queue_s, **header["seconds"]})
+                request.add(picture.index, frame.body, {"queue": queue_s, **seconds})
+            case "dropped":
+                if request.unwanted:  # else it was answered for another of its pictures
+                    self._metrics.dropped(request.unwanted)
             case "refused":
                 error = by_kind(header["error"])(header["detail"])
                 request.fail(error.about_image(picture.index, picture.id))
@@ -238,9 +250,9 @@ class Dispatcher:
         if done.span is not None:
             done.span.end(padded_pixels=header["pixels"])
         name = done.work[0].request.job.model
-        if header["pixels"] > 0:
-            held_s = time.monotonic() - done.reached_head
-            self._room.costs[name].observe(done.pixels, held_s)
+        computed = sum(picture.canvas_pixels for picture in done.work if picture.is_computed)
+        if done.reached_head is not None:  # else it overtook another: nobody knows what it took
+            self._room.costs[name].observe(computed, time.monotonic() - done.reached_head)
         room = self._room.queues[name].limits.room(done.work[0].canvas_pixels)
         self._metrics.batch(
             model=name,
@@ -274,14 +286,9 @@ class Dispatcher:
             source = request.job.pictures[picture.index]
             request.fail(poisoned(source, picture.index))
             return False
-        if not link.seat.has_successor:  # replaced by other weights
-            if request.bodies:
-                request.fail(_lost())
-                return False
-            request.generation = None
         picture.num_deaths += 1
         if picture.num_deaths > 1:
-            request.fail(_lost())
+            request.fail(lost())
             return False
         return True
 
@@ -291,5 +298,6 @@ def _is_alone(link: WorkerLink) -> bool:
     return any(picture.alone for sent in link.sent.values() for picture in sent.work)
 
 
-def _lost() -> UnavailableError:
+def lost() -> UnavailableError:
+    """Return what is told when a worker takes a request with it."""
     return UnavailableError("the worker stopped under this request; send it again", retry_after_s=1)

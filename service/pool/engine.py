@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from service.engine import Job, LoadError, ModelInfo, Result
 from service.engine_state import EngineState, WorkerState
@@ -18,8 +18,10 @@ from service.errors import ServiceError, UnavailableError
 from service.pool.arena import Arena
 from service.pool.canvas_record import CanvasRecord
 from service.pool.dispatcher import Dispatcher
+from service.pool.editions import free_orphans, pin_misfits
 from service.pool.link import WorkerLink
 from service.pool.pending import PendingRequest
+from service.pool.roster import Roster
 from service.pool.seats import Seat
 from service.pool.waiting_room import WaitingRoom
 from service.pool.wire import Frame
@@ -35,15 +37,15 @@ class PoolEngine:
     """An `Engine` of worker processes.
 
     Args:
-        open_seats: returns a seat for each device, not kept yet, given their generation and
-            the engine, which owns their workers.
+        open_seats: returns a seat for each device, not kept yet, given the engine, which owns
+            their workers.
         arena, room, dispatcher: where pictures wait, and who hands them out.
         canary_every_s: between canaries; 0: only at a worker's start.
     """
 
     def __init__(
         self,
-        open_seats: Callable[[PoolEngine, int], list[Seat]],
+        open_seats: Callable[[PoolEngine], list[Seat]],
         *,
         arena: Arena,
         room: WaitingRoom,
@@ -59,20 +61,19 @@ class PoolEngine:
         self._metrics = metrics
         self._record = record
         self._canary_every_s = canary_every_s
-        self._seats: list[Seat] = []
-        self._leaving: list[Seat] = []  # of the generation before; they finish what they began
-        self._generation = 0
+        self._roster = Roster()
         self._keeping: set[asyncio.Task[None]] = set()
         self._ticking: list[asyncio.Task[None]] = []
         self._requests: set[PendingRequest] = set()
         self._reloading = asyncio.Lock()
+        self._refilling: asyncio.Task[None] | None = None
         self._models: tuple[ModelInfo, ...] = ()
         self._draining = self._stopping = False
 
     def start(self) -> None:
         """Begin to load; return at once."""
         self._loading = asyncio.create_task(self._load())
-        self._ticking.append(asyncio.create_task(_every(_RECORD_EVERY_S, self._record.save)))
+        self._ticking.append(asyncio.create_task(_every(_RECORD_EVERY_S, self._save_record)))
         if self._canary_every_s > 0:
             canary = _every(self._canary_every_s, self._send_canaries)
             self._ticking.append(asyncio.create_task(canary))
@@ -90,7 +91,7 @@ class PoolEngine:
             return "the server is draining before it stops"
         if not self._models:
             return "the model is still loading"
-        if not any(seat.ready_link for seat in self._seats):
+        if not any(seat.ready_link for seat in self._roster.seats):
             return "no worker is healthy; one is being started"
         return None
 
@@ -106,62 +107,50 @@ class PoolEngine:
         model = next(model for model in self._models if model.name == job.model)
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         request = PendingRequest(job=job, model=model, answer=answer)
-        seats = self._seats_of(job.model)
-        try:
-            self._room.enter(
-                request,
-                num_workers=max(1, sum(seat.ready_link is not None for seat in seats)),
-                ahead_s=self._dispatcher.ahead_s(seats, job.model),
-                now=time.monotonic(),
-            )
-        except ServiceError as error:
-            self._metrics.refused(error.kind.replace("-", "_"))
-            raise
-        self._record.note(request)
         self._requests.add(request)
-        self._dispatch()
         try:
+            self._let_in(request)
+            self._record.note(request)
+            self._dispatch()
             return await answer
         finally:
             # Over in any case: what still waits of it must not cost anything.
             self._requests.discard(request)
-            num_dropped = self._room.leave(request)
-            if answer.cancelled():
-                is_late = time.monotonic() >= job.deadline
-                for _ in range(num_dropped):
-                    self._metrics.dropped("deadline" if is_late else "client_gone")
-            self._part_with_idle()
+            self._let_go(request)
 
     def drain(self) -> None:
         """Become unready, but go on taking jobs."""
         self._draining = True
+        if self._refilling is not None:
+            self._refilling.cancel()
 
     async def reload(self) -> None:
         """Load the weights anew, and return once they serve; see `Engine.reload`."""
         async with self._reloading:
-            if not self._models or self._stopping:
+            if not self._models or self._draining or self._stopping:
                 raise LoadError(self.unready_reason or "the server is stopping")
-            fresh = self._open_seats(self, self._generation + 1)
-            await self._fill(fresh)
-            self._generation += 1
-            for seat in self._seats:
-                seat.leave()
+            fresh = self._open_seats(self)
+            await self._refill(fresh)
+            for seat in self._roster.take_over(fresh):
                 self._metrics.worker_restarted(device=seat.device, reason="reload")
-            self._leaving.extend(self._seats)
-            self._take_over(fresh)
+            self._models = self._roster.models
+            pin_misfits(self._requests, self._models)
             self._room.forget_memory()
-            self._dispatch()
-            self._part_with_idle()
+            for seat in fresh:
+                self._room.expect(seat.warmed)
+            self._rearrange()
             log.info("reloaded", extra={"models": " ".join(m.name for m in self._models)})
 
     def stop(self) -> None:
         """Refuse what waits, and end the workers."""
+        if self._stopping:
+            return
         self._stopping = True
         for request in list(self._requests):
             request.fail(UnavailableError("the server stopped; send the request again"))
         for task in self._keeping:
             task.cancel()
-        self._record.save()
+        self._record.write(self._record.text())
 
     async def wait_stopped(self) -> None:
         """Return once all processes have ended and the shared memory is given back."""
@@ -181,10 +170,10 @@ class PoolEngine:
                 rss_bytes=seat.link.rss_bytes if seat.link else 0,
                 pid=seat.link.pid if seat.link and seat.link.state != "gone" else 0,
             )
-            for seat in self._seats
+            for seat in self._roster.seats
         )
         return EngineState(
-            queues=self._room.states(self._num_ready, time.monotonic()),
+            queues=self._room.states(self._roster.num_ready, time.monotonic()),
             workers=workers,
             models=self._models,
             arena_bytes=self._arena.num_bytes,
@@ -196,9 +185,11 @@ class PoolEngine:
         header = frame.header
         match frame.kind:
             case "loaded":
-                link.seat.models = tuple(ModelInfo.from_json(m) for m in header["models"])
+                self._has_loaded(link.seat, [ModelInfo.from_json(m) for m in header["models"]])
             case "ready":
-                link.seat.has_become_ready()
+                link.seat.has_become_ready(header["warmed"])
+                if link.seat in self._roster.seats:
+                    self._room.expect(link.seat.warmed)
             case "failed":
                 link.seat.has_failed(header["text"], is_operators=header["is_operators"])
             case "fatal":
@@ -213,17 +204,43 @@ class PoolEngine:
 
     def on_gone(self, link: WorkerLink, reason: str) -> None:
         """Bring home what a worker leaves undone; see `LinkOwner`."""
-        self._dispatcher.bring_home(link, reason)
-        if link.seat.has_successor and link.seat.was_ready:
-            self._metrics.worker_restarted(device=link.device, reason=reason)
-        self._dispatch()
+        try:
+            self._dispatcher.bring_home(link, reason)
+        finally:
+            if link.seat.has_successor and link.seat.was_ready:
+                self._metrics.worker_restarted(device=link.device, reason=reason)
+            self._rearrange()
+
+    def _let_in(self, request: PendingRequest) -> None:
+        name = request.job.model
+        try:
+            self._room.enter(
+                request,
+                num_workers=max(1, self._roster.num_ready(name)),
+                shares=self._roster.shares(name),
+                ahead_s=self._dispatcher.ahead_s(self._roster.seats_of(name)),
+                now=time.monotonic(),
+            )
+        except ServiceError as error:
+            self._metrics.refused(error.kind.replace("-", "_"))
+            raise
+
+    def _let_go(self, request: PendingRequest) -> None:
+        if request.answer.cancelled():
+            is_late = time.monotonic() >= request.job.deadline
+            request.unwanted = "deadline" if is_late else "client_gone"
+        for _ in range(self._room.leave(request)):
+            if request.unwanted:
+                self._metrics.dropped(request.unwanted)
+        self._dispatcher.drop(request)
+        self._part_with_idle()
 
     async def _load(self) -> None:
-        fresh = self._open_seats(self, self._generation)
-        self._seats = fresh  # so that the metrics show them while they load
+        fresh = self._open_seats(self)
+        self._roster.seats = fresh  # so that the metrics show them while they load
         self._metrics.expect_workers(seat.device for seat in fresh)
         await self._fill(fresh)
-        self._take_over(fresh)
+        self._models = self._roster.models
 
     async def _fill(self, seats: Sequence[Seat]) -> None:
         """Return once each of the seats has a worker that is ready. Raises LoadError."""
@@ -241,41 +258,56 @@ class PoolEngine:
                 task.cancel()
             raise
 
-    def _take_over(self, seats: list[Seat]) -> None:
-        self._seats = seats
-        by_name = {model.name: model for seat in reversed(seats) for model in seat.models}
-        self._models = tuple(by_name[m.name] for m in seats[0].models) + tuple(
-            model
-            for model in by_name.values()
-            if all(model.name != first.name for first in seats[0].models)
-        )
+    async def _refill(self, seats: Sequence[Seat]) -> None:
+        """As `_fill`, but a server that begins to drain gives it up: LoadError."""
+        self._refilling = asyncio.create_task(self._fill(seats))
+        try:
+            await self._refilling
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # the caller is cancelled
+                raise
+            raise LoadError(self.unready_reason or "the server is stopping") from None
+        finally:
+            self._refilling = None
+
+    def _has_loaded(self, seat: Seat, models: Sequence[ModelInfo]) -> None:
+        """Note what the worker of a seat has loaded; maybe not what the one before it had."""
+        before, seat.models = seat.models, tuple(models)
+        if before and [m.edition for m in before] != [m.edition for m in models]:
+            log.warning("a new worker has loaded other weights", extra={"device": seat.device})
+        if self._models and seat in self._roster.seats:
+            self._models = self._roster.models
+            self._rearrange()
+
+    def _rearrange(self) -> None:
+        """Look anew at who can answer what, and hand it out."""
+        free_orphans(self._requests, self._roster.held, self._models)
+        self._dispatch()
+        self._part_with_idle()
 
     def _dispatch(self) -> None:
-        self._dispatcher.hand_out((*self._seats, *self._leaving), self._generation)
+        self._dispatcher.hand_out(self._roster)
 
     def _part_with_idle(self) -> None:
-        """End the workers of the generation before that nobody waits for any more."""
-        if not self._leaving:
-            return
-        awaited = {request.generation for request in self._requests}
-        for seat in list(self._leaving):
-            if seat.generation not in awaited and not (seat.link and seat.link.sent):
-                self._leaving.remove(seat)
-                seat.retire()
+        """End the workers of the weights before that nobody waits for any more."""
+        if self._roster.leaving:
+            awaited = {(r.job.model, r.edition) for r in self._requests if r.edition is not None}
+            self._roster.part_with_idle(awaited)
 
-    def _send_canaries(self) -> None:
-        for seat in self._seats:
+    async def _save_record(self) -> None:
+        await asyncio.to_thread(self._record.write, self._record.text())
+
+    async def _send_canaries(self) -> None:
+        for seat in self._roster.seats:
             if seat.ready_link is not None:
                 self._dispatcher.send_canary(seat.ready_link)
 
-    def _seats_of(self, model: str) -> list[Seat]:
-        return [seat for seat in self._seats if any(m.name == model for m in seat.models)]
 
-    def _num_ready(self, model: str) -> int:
-        return sum(seat.ready_link is not None for seat in self._seats_of(model))
-
-
-async def _every(seconds: float, what: Callable[[], None]) -> None:
+async def _every(seconds: float, what: Callable[[], Awaitable[None]]) -> None:
     while True:
         await asyncio.sleep(seconds)
-        what()
+        try:
+            await what()
+        except Exception:
+            log.exception("what is done every so often failed")

@@ -40,15 +40,17 @@ LinkState = Literal["starting", "loaded", "ready", "stopping", "gone"]
 class Sent:
     """A batch that a worker has and has not finished.
 
-    work: what the owner sent. allowed_s: after so many seconds at its head the worker hangs.
+    work: what the owner sent. pixels: padded, of all of it. expected_s: what it should take.
+    allowed_s: after so many seconds at the head of what the worker has, it hangs.
+    reached_head: when it got there; None while another batch is before it.
     """
 
     number: int
     work: Sequence[Any]
     pixels: int
+    expected_s: float
     allowed_s: float
-    sent: float
-    reached_head: float
+    reached_head: float | None = None
     span: BatchSpan | None = None
 
 
@@ -100,18 +102,14 @@ class WorkerLink:
     was_oom_killed: bool = False
     pid: int = 0
     _killed_for: str | None = None
-    _is_stop_asked: bool = False
+    _stop_asked: float | None = None
+    _last_change: float = 0.0  # of what it has been sent and has not finished
     _wire: FrameProtocol | None = None
 
     @property
     def device(self) -> str:
         """What it runs on."""
         return self.seat.device
-
-    @property
-    def generation(self) -> int:
-        """Which loading of the weights it has."""
-        return self.seat.generation
 
     async def run(self) -> None:
         """Start the process and stay with it until it has ended; the owner is told.
@@ -133,17 +131,22 @@ class WorkerLink:
             raise
         except OSError as error:
             reason = f"cannot be started: {error.strerror or error}"
-        except ValueError as error:
-            log.error("a worker speaks nonsense", extra={"device": self.device, "why": str(error)})
+        except Exception as error:
+            # Its frames are no frames, or their members are not what they should be.
+            log.error("a worker speaks nonsense", exc_info=error, extra={"device": self.device})
         finally:
+            self.state = "stopping"  # it gets nothing any more
             if self._wire is not None:
                 self._wire.close()
             if process is not None:
                 await _through_cancelling(self._see_off(process))
             self.state = "gone"
-        if self._is_stop_asked and not self.sent and self._killed_for is None:
+        if self._stop_asked is not None and not self.sent and self._killed_for is None:
             reason = "stopped"
-        self.owner.on_gone(self, self._killed_for or reason)
+        try:
+            self.owner.on_gone(self, self._killed_for or reason)
+        except Exception:  # the seat must be filled again whatever happens
+            log.exception("a worker's work was not brought home", extra={"device": self.device})
 
     def send(self, header: Mapping[str, Any]) -> None:
         """Send a frame; a process that is gone is noticed elsewhere."""
@@ -152,31 +155,35 @@ class WorkerLink:
                 self._wire.send(header)
 
     def send_batch(self, header: Mapping[str, Any], sent: Sent) -> None:
-        """Hand over a batch."""
-        self.sent[sent.number] = sent
+        """Hand over a batch. ValueError if it is more than a frame can say; nothing is sent."""
         self.send(header)
+        self.sent[sent.number] = sent
+        self._mark_head()
 
     def finish_batch(self, number: int) -> Sent | None:
-        """Take a batch off the list; the next one is at the head from now on."""
+        """Take a batch off the list; if it was the head, the next one is from now on."""
         done = self.sent.pop(number, None)
-        now = time.monotonic()
-        if done is not None:
-            for following in self.sent.values():
-                following.reached_head = now
-                break
+        self._mark_head()
         return done
+
+    def _mark_head(self) -> None:
+        self._last_change = time.monotonic()
+        head = next(iter(self.sent.values()), None)
+        if head is not None and head.reached_head is None:
+            head.reached_head = self._last_change
 
     def stop(self) -> None:
         """Ask it to finish what it has, and to end."""
         if self.state not in ("stopping", "gone"):
             self.state = "stopping"
-            self._is_stop_asked = True
+            self._stop_asked = time.monotonic()
             self.send({"kind": "stop"})
 
     def kill(self, reason: str) -> None:
-        """End it now; the reason is what the owner hears."""
+        """End it now; the reason is what the owner hears, and the last that he does."""
         if self.state == "gone":
             return
+        self.state = "stopping"
         if self._killed_for is None:
             self._killed_for = reason
         if self.pid:
@@ -216,6 +223,8 @@ class WorkerLink:
         return process, wire
 
     def _hear(self, frame: Frame) -> None:
+        if self._killed_for is not None:
+            return  # on its way already; its device may be one that computes wrongly
         self._last_sign = time.monotonic()
         kind = frame.kind
         if kind == "heartbeat":
@@ -237,8 +246,7 @@ class WorkerLink:
             await asyncio.sleep(pause_s)
             now = time.monotonic()
             if now - before > 2 * pause_s + 0.5:
-                # This process itself stood still: what the worker said is not read yet.
-                self._last_sign = now
+                self._forgive(now - before - pause_s)
                 continue
             silence = now - self._last_sign
             # Importing a large library may keep everything else of a process waiting.
@@ -247,10 +255,26 @@ class WorkerLink:
                 self._end_hung(SILENT, f"no sign of life for {silence:.1f} s")
             elif self.state in ("starting", "loaded") and now - self._started > self.times.load:
                 self._end_hung("hung", f"not ready after {now - self._started:.0f} s")
-            else:
-                head = next(iter(self.sent.values()), None)
-                if head is not None and now - head.reached_head > head.allowed_s:
+            elif self.sent:
+                head = next(iter(self.sent.values()))
+                assert head.reached_head is not None
+                if now - head.reached_head > head.allowed_s:
                     self._end_hung("hung", f"one batch for {now - head.reached_head:.1f} s")
+            elif self._stop_asked is not None:
+                idle_s = now - max(self._stop_asked, self._last_change)
+                if idle_s > _EXIT_S:
+                    self._end_hung("stopped", f"asked to stop {idle_s:.1f} s ago")
+
+    def _forgive(self, stall_s: float) -> None:
+        """Leave out of all watches the time in which this process itself stood still.
+
+        What the worker said is not read yet, and it may have stood still too.
+        """
+        self._last_sign = time.monotonic()
+        self._started += stall_s
+        for sent in self.sent.values():
+            if sent.reached_head is not None:
+                sent.reached_head += stall_s
 
     def _end_hung(self, reason: str, why: str) -> None:
         log.error("a worker hangs and is killed", extra={"device": self.device, "why": why})

@@ -59,7 +59,7 @@ def open_engine(
 
     restart_times = RestartTimes(first=settings.restart_delay_s, most=settings.restart_delay_max_s)
 
-    def open_seats(engine: PoolEngine, generation: int) -> list[Seat]:
+    def open_seats(engine: PoolEngine) -> list[Seat]:
         def open_link(seat: Seat) -> WorkerLink:
             sizes = dict.fromkeys((*settings.warmup_sizes, *record.frequent))
             return WorkerLink(
@@ -72,7 +72,7 @@ def open_engine(
             )
 
         return [
-            Seat(device=device, generation=generation, open_link=open_link, times=restart_times)
+            Seat(device=device, open_link=open_link, times=restart_times)
             for device in settings.devices
             if _models_on(settings, device)
         ]

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from service.engine import Job, ModelInfo, Result
 from service.pool.batching import Item
+from service.pool.poison import Digest
 
 if TYPE_CHECKING:
+    from service.pool.link import WorkerLink
     from service.watch.tracing_spans import BatchSpan
 
 
@@ -18,15 +20,17 @@ class PendingRequest:
     """A request that was let in, until it is answered or given up.
 
     model: as the answer will name it.
-    generation: of the workers that may run its pictures; None until the first of them is sent.
-        A reload must not mix the answers of two sets of weights.
+    edition: of the model that may run its pictures; None until the first of them is sent. The
+        answers of two sets of weights must not mix.
+    unwanted: why nobody waits for it any more, as the metrics name it; empty while somebody does.
     """
 
     job: Job
     model: ModelInfo
     answer: asyncio.Future[Result]
     pictures: list[PendingPicture] = field(default_factory=list)
-    generation: int | None = None
+    edition: str | None = None
+    unwanted: str = ""
     bodies: dict[int, bytes] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -34,6 +38,11 @@ class PendingRequest:
     def is_over(self) -> bool:
         """Whether it is answered, or nobody waits any more."""
         return self.answer.done()
+
+    def fits(self, model: ModelInfo) -> bool:
+        """Whether a model that came after the one it was judged by can do what it asks for."""
+        is_same = self.job.category_ids is None or model.categories == self.model.categories
+        return is_same and self.job.task in model.tasks
 
     def add(self, index: int, body: bytes, seconds: dict[str, float]) -> None:
         """Take in one picture's answer; the last one completes the request."""
@@ -57,7 +66,8 @@ class PendingPicture(Item):
     canvas: height and width of what the network will see.
     offset: where its bytes lie in the arena; None once they are given back.
     num_deaths: workers that died while they had it.
-    sent: when it left the queue, on the monotonic clock.
+    is_computed: whether the worker had an answer to it.
+    sent: when it left the queue, on the monotonic clock. link: the worker it went to last.
     digest: what the poison list knows it by, where that had to be asked.
     span: of the batch it is in; None where nothing is traced.
     """
@@ -69,8 +79,10 @@ class PendingPicture(Item):
     offset: int | None
     length: int
     num_deaths: int = 0
+    is_computed: bool = False
     sent: float = 0.0
-    digest: bytes | None = None
+    link: WorkerLink | None = None
+    digest: Digest | None = None
     span: BatchSpan | None = None
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from service.engine import LoadError, ModelInfo
@@ -34,15 +34,16 @@ class Seat:
 
     open_link: returns a new worker for this seat, not started.
     link: the present worker. models: what it holds. was_ready: whether any has been ready here.
+    warmed: what its last warm-up told of each model; see `WaitingRoom.expect`.
     failure: why no worker will ever sit here; only before the first was ready.
     """
 
     device: str
-    generation: int
     open_link: Callable[[Seat], WorkerLink]
     times: RestartTimes
     link: WorkerLink | None = None
     models: tuple[ModelInfo, ...] = ()
+    warmed: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     was_ready: bool = False
     is_retired: bool = False
     failure: LoadError | None = None
@@ -56,12 +57,21 @@ class Seat:
         return self.link if self.link is not None and self.link.state == "ready" else None
 
     @property
+    def holds(self) -> frozenset[tuple[str, str]]:
+        """(name, edition) of what a worker here runs now, or will once it is replaced."""
+        is_empty = self.link is None or self.link.state == "gone"
+        if is_empty and not self.has_successor:
+            return frozenset()
+        return frozenset((model.name, model.edition) for model in self.models)
+
+    @property
     def has_successor(self) -> bool:
         """Whether another worker follows the present one."""
         return not self.is_retired and self.failure is None
 
-    def has_become_ready(self) -> None:
+    def has_become_ready(self, warmed: Mapping[str, tuple[int, float]]) -> None:
         """Note that the present worker takes batches."""
+        self.warmed = warmed
         self.was_ready = True
         self.settled.set()
 
@@ -77,26 +87,12 @@ class Seat:
 
     async def keep(self) -> None:
         """Run one worker after the other until the seat is retired or given up."""
-        while True:
+        while self.has_successor:
             self.last_words = None
             self.link = self.open_link(self)
             await self.link.run()
-            if not self.has_successor:
-                return
-            self.num_failures += 1
-            if not self.was_ready and self.num_failures >= _FIRST_ATTEMPTS:
-                self._give_up(
-                    self.last_words
-                    or f"the worker for {self.device} ended {self.num_failures} times while it "
-                    f"loaded (exit code {self.link.exit_code}); is there enough memory?"
-                )
-                return
-            delay_s = self.times.delay(self.num_failures)
-            log.warning(
-                "a worker is replaced",
-                extra={"device": self.device, "exit_code": self.link.exit_code, "in_s": delay_s},
-            )
-            await asyncio.sleep(delay_s)
+            if self.has_successor:
+                await self._recover(self.link)
 
     def leave(self) -> None:
         """Let nobody follow the present worker, which goes on."""
@@ -107,6 +103,23 @@ class Seat:
         self.is_retired = True
         if self.link is not None:
             self.link.stop()
+
+    async def _recover(self, link: WorkerLink) -> None:
+        """Return when it is time for the next worker, or give up; `link` has just ended."""
+        self.num_failures += 1
+        if not self.was_ready and self.num_failures >= _FIRST_ATTEMPTS:
+            self._give_up(
+                self.last_words
+                or f"the worker for {self.device} ended {self.num_failures} times while it "
+                f"loaded (exit code {link.exit_code}); is there enough memory?"
+            )
+            return
+        delay_s = self.times.delay(self.num_failures)
+        log.warning(
+            "a worker is replaced",
+            extra={"device": self.device, "exit_code": link.exit_code, "in_s": delay_s},
+        )
+        await asyncio.sleep(delay_s)
 
     def _give_up(self, text: str) -> None:
         self.failure = LoadError(text)

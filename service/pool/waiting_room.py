@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from model.geometry import canvas_size
@@ -16,7 +16,7 @@ from service.pool.arena import Arena
 from service.pool.batching import BatchLimits, Item, Queue
 from service.pool.cost import CostModel
 from service.pool.pending import PendingPicture, PendingRequest
-from service.pool.poison import PoisonList, digest_of
+from service.pool.poison import Digest, PoisonList, digest_of
 
 _TOO_BIG_FOR_S = 600.0
 
@@ -43,13 +43,20 @@ class WaitingRoom:
         self.poison = PoisonList()
 
     def enter(
-        self, request: PendingRequest, *, num_workers: int, ahead_s: float, now: float
+        self,
+        request: PendingRequest,
+        *,
+        num_workers: int,
+        shares: Mapping[str, float],
+        ahead_s: float,
+        now: float,
     ) -> None:
         """Let a request's pictures wait, all of them or none; their bytes leave the request.
 
         Args:
             num_workers: that run this model.
-            ahead_s: until a worker has done what it holds already.
+            shares: of what waits for each model, the part that those workers will do.
+            ahead_s: of work that those workers hold already.
 
         Raises:
             QueueFullError, TooLargeError, PoisonError: the request is refused.
@@ -59,7 +66,11 @@ class WaitingRoom:
         new = _load(pictures)
         cost, queue = self.costs[job.model], self.queues[job.model]
         own = cost.seconds(sum(p.canvas_pixels for p in pictures), 1)
-        waiting_s = (ahead_s + queue.expected_seconds(cost)) / num_workers
+        queued_s = sum(
+            share * self.queues[name].expected_seconds(self.costs[name])
+            for name, share in shares.items()
+        )
+        waiting_s = (ahead_s + queued_s) / num_workers
         wait = Wait(waiting=waiting_s, own=own, allowed=job.deadline - now)
         waiting = Load(images=len(queue), bytes=queue.num_bytes, pixels=queue.source_pixels)
         limits = replace(
@@ -95,7 +106,7 @@ class WaitingRoom:
         for model, again in by_model.items():
             self.queues[model].put_back(again)
 
-    def digest(self, picture: PendingPicture) -> bytes:
+    def digest(self, picture: PendingPicture) -> Digest:
         """Return what the poison list knows a picture by; its bytes must still be here."""
         if picture.digest is None:
             assert picture.offset is not None
@@ -115,6 +126,16 @@ class WaitingRoom:
     def prove(self, model: str, pixels: int) -> None:
         """Note that a canvas of that size was computed."""
         self._proven[model] = max(pixels, self._proven.get(model, 0))
+
+    def expect(self, warmed: Mapping[str, tuple[int, float]]) -> None:
+        """Take what a worker's warm-up tells of each model, until batches tell better.
+
+        Args:
+            warmed: the most padded pixels that ran together, and seconds for each.
+        """
+        for model, (pixels, seconds_per_pixel) in warmed.items():
+            self.costs[model].expect(seconds_per_pixel)
+            self.prove(model, pixels)
 
     def forget_memory(self) -> None:
         """Let every size try again: other weights need more or less."""
@@ -147,7 +168,8 @@ class WaitingRoom:
                 f"it is {picture.width}×{picture.height}, for which this server has not enough "
                 "memory; send a smaller image"
             ).about_image(index, picture.id)
-        digest = digest_of(picture.data) if len(self.poison) else None
+        is_strange = self.poison.may_know(len(picture.data), now)
+        digest = digest_of(picture.data) if is_strange else None
         if digest is not None and self.poison.is_refused(digest, now):
             raise poisoned(picture, index)
         return PendingPicture(

@@ -30,6 +30,7 @@ from service.worker.failures import Failure, failure_of, one_line
 from service.worker.models import LoadedModel, free_memory
 from service.worker.pictures import PictureTask, decode_picture, encode_answer, num_instances
 from service.worker.report import BatchReport, Send
+from service.worker.wanted import Wanted
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +92,7 @@ class BatchRunner:
         models: by the names that batches give.
         max_pixels, max_side: of a picture, as sent.
         num_threads: that decode, and as many more that encode.
+        wanted: says which pictures somebody still waits for; what nobody does is not begun.
         send: sends a frame; any thread may call it.
         has_next: says whether a batch waits behind the one that runs.
         on_fatal: ends the process, as the device does not work any more.
@@ -104,6 +106,7 @@ class BatchRunner:
         max_pixels: int,
         max_side: int,
         num_threads: int,
+        wanted: Wanted,
         send: Send,
         has_next: Callable[[], bool],
         on_fatal: Callable[[str], NoReturn],
@@ -112,6 +115,7 @@ class BatchRunner:
         self._arena = arena
         self._max_pixels = max_pixels
         self._max_side = max_side
+        self._wanted = wanted
         self._send = send
         self._has_next = has_next
         self._on_fatal = on_fatal
@@ -121,7 +125,7 @@ class BatchRunner:
     def prepare(self, header: Mapping[str, Any]) -> PreparedBatch:
         """Return the batch that a frame asks for; what can't be decoded is refused at once."""
         tasks = [PictureTask.from_json(item) for item in header["items"]]
-        report = BatchReport(header["batch"], tasks, self._send)
+        report = BatchReport(header["batch"], tasks, self._send, self._wanted)
         groups: list[Group] = []
         try:
             model = self._models[header["model"]]
@@ -160,6 +164,9 @@ class BatchRunner:
         return self._decoders.map if len(pictures) > 1 else map
 
     def _decode(self, task: PictureTask, report: BatchReport) -> DecodedPicture | None:
+        if task.item not in self._wanted:
+            report.drop(task)
+            return None
         stages = StageTimes()
         try:
             with stages.measure("decode"):
@@ -196,6 +203,9 @@ class BatchRunner:
         return group.batch
 
     def _run_group(self, group: Group, report: BatchReport, encode: Encode) -> None:
+        group = self._only_wanted(group, report)
+        if not group.pictures:
+            return
         try:
             results = self._compute(group, report)
         except Exception as error:
@@ -218,6 +228,20 @@ class BatchRunner:
             for picture in group.pictures:
                 alone = Group(model=group.model, canvas=group.canvas, pictures=[picture])
                 self._run_group(alone, report, encode)
+
+    def _only_wanted(self, group: Group, report: BatchReport) -> Group:
+        """Return the part of a group that somebody waits for, and close the rest."""
+        kept = [i for i, task in enumerate(group.tasks) if task.item in self._wanted]
+        if len(kept) == len(group.pictures):
+            return group
+        for i in set(range(len(group.pictures))).difference(kept):
+            report.drop(group.pictures[i].task)
+        return Group(
+            model=group.model,
+            canvas=group.canvas,
+            pictures=[group.pictures[i] for i in kept],
+            batch=None if group.batch is None or not kept else group.batch.part(kept),
+        )
 
     def _run_in_halves(self, group: Group, report: BatchReport, encode: Encode) -> None:
         """Run what did not fit into the memory as two groups; give up a picture that is alone."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +79,7 @@ def _load(spec: Mapping[str, Any], device: str) -> LoadedModel:
 
 def warm_up(
     model: LoadedModel, sizes: Sequence[tuple[int, int]], *, max_images: int, max_pixels: int
-) -> None:
+) -> tuple[int, float] | None:
     """Run a grey picture of each canvas through all that the model can do.
 
     On a CUDA device the largest batch of it, too: that reserves the memory and picks the
@@ -86,17 +88,27 @@ def warm_up(
     Args:
         sizes: (height, width) of pictures.
         max_images, max_pixels: limits of a batch; pixels are those of the padded canvases.
+    Returns:
+        The padded pixels of the largest canvas that ran, and the least seconds that one of its
+        tasks took for each pixel; None if nothing ran.
     """
     predictor = model.predictor
+    largest, least_s = 0, math.inf
     by_canvas = {canvas_size(*size, predictor.config.input): size for size in sizes}
     for (height, width), size in by_canvas.items():
         numbers = {1}
         if predictor.device.type == "cuda":
             numbers.add(max(1, min(max_images, max_pixels // (height * width))))
         for number in sorted(numbers):
+            started = time.perf_counter()
             if not _has_run(model, [np.full((*size, 3), 128, dtype=np.uint8)] * number):
                 log.warning("no memory to warm up", extra={"size": size, "num_images": number})
                 free_memory(predictor.device)
+                continue
+            task_s = (time.perf_counter() - started) / len(model.info.tasks)
+            largest = max(largest, height * width)
+            least_s = min(least_s, task_s / (number * height * width))
+    return (largest, least_s) if largest else None
 
 
 def device_bytes(device: str) -> int:

@@ -22,7 +22,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -33,6 +32,7 @@ from service.pool.wire import Frame, FrameSocket
 from service.watch.logs import configure_logging
 from service.worker.failures import Failure, failure_of, one_line
 from service.worker.heart import Heart
+from service.worker.wanted import Wanted
 
 if TYPE_CHECKING:
     from service.worker.batches import BatchRunner, PreparedBatch
@@ -90,6 +90,7 @@ class WorkerProcess:
         self._load = load
         self._coming: queue.SimpleQueue[Frame] = queue.SimpleQueue()  # for the preparer
         self._work: queue.SimpleQueue[PreparedBatch | Frame] = queue.SimpleQueue()
+        self._wanted = Wanted()
         self._lock = threading.Lock()
         self._num_open = 0  # frames that are read and not done with; guarded by the lock
 
@@ -104,9 +105,8 @@ class WorkerProcess:
             models = worker_models.open_device(device, self._load["models"])
             self._heart.device_bytes = partial(worker_models.device_bytes, device)
             self._send({"kind": "loaded", "models": [m.info.to_json() for m in models.values()]})
-            started = time.perf_counter()
             runner = self._open_runner(models)
-            self._warm_up(models)
+            warmed = self._warm_up(models)
         except Exception as error:
             return self._fail(error)
         canary = self._open_canary(models)
@@ -114,7 +114,7 @@ class WorkerProcess:
         if complaint is not None:
             self._send({"kind": "canary", "ok": False, "text": complaint})
             return LOST
-        self._send({"kind": "ready", "warmup_seconds": time.perf_counter() - started})
+        self._send({"kind": "ready", "warmed": warmed})
         return self._run(runner, canary)
 
     def _run(self, runner: BatchRunner, canary: Callable[[], str | None]) -> int:
@@ -140,6 +140,10 @@ class WorkerProcess:
     def _read(self) -> None:
         """Take in frames until there are no more: then the server is gone, and so is this."""
         while (frame := self._link.receive()) is not None:
+            if frame.kind == "drop":
+                self._wanted.drop(frame.header["item"])
+                continue
+            self._wanted.enter(item["item"] for item in frame.header.get("items", ()))
             with self._lock:
                 is_alone = self._num_open == 0
                 self._num_open += 1
@@ -159,13 +163,19 @@ class WorkerProcess:
         with self._lock:
             return self._num_open > 1
 
-    def _warm_up(self, models: Mapping[str, LoadedModel]) -> None:
+    def _warm_up(self, models: Mapping[str, LoadedModel]) -> dict[str, tuple[int, float]]:
+        """Return by model the largest canvas that ran, and seconds for each padded pixel."""
         from service.worker.models import warm_up
 
         max_images = self._load.get("max_batch_images", 1)
         max_pixels = self._load.get("max_batch_pixels", _WARMUP_PIXELS)
-        for model in models.values():
-            warm_up(model, self._load["warmup_sizes"], max_images=max_images, max_pixels=max_pixels)
+        sizes = self._load["warmup_sizes"]
+        warmed = {}
+        for name, model in models.items():
+            measured = warm_up(model, sizes, max_images=max_images, max_pixels=max_pixels)
+            if measured is not None:
+                warmed[name] = measured
+        return warmed
 
     def _open_canary(self, models: Mapping[str, LoadedModel]) -> Callable[[], str | None]:
         """Return what runs every model's canary, and returns the first complaint."""
@@ -197,6 +207,7 @@ class WorkerProcess:
             max_pixels=self._load["max_pixels"],
             max_side=self._load["max_side"],
             num_threads=self._load["decode_threads"],
+            wanted=self._wanted,
             send=self._send,
             has_next=self._has_next,
             on_fatal=self._die,

@@ -8,6 +8,7 @@ from typing import Any
 
 from service.errors import ServiceError
 from service.worker.pictures import PictureTask
+from service.worker.wanted import Wanted
 
 STAGES = ("decode", "preprocess", "forward", "postprocess", "encode")
 
@@ -21,11 +22,15 @@ class BatchReport:
     Args:
         number: the server's for the batch.
         tasks: its pictures, all open at first.
+        wanted: is told of each that is closed.
     """
 
-    def __init__(self, number: int, tasks: Sequence[PictureTask], send: Send) -> None:
+    def __init__(
+        self, number: int, tasks: Sequence[PictureTask], send: Send, wanted: Wanted
+    ) -> None:
         self._number = number
         self._send = send
+        self._wanted = wanted
         self._lock = threading.Lock()  # guards the following
         self._open = {task.item for task in tasks}
         self._seconds = {task.item: dict.fromkeys(STAGES, 0.0) for task in tasks}
@@ -60,6 +65,10 @@ class BatchReport:
         """Close a picture that is at fault itself."""
         self._close(task, {"kind": "refused", "error": error.kind, "detail": error.detail})
 
+    def drop(self, task: PictureTask) -> None:
+        """Close a picture that nobody waits for."""
+        self._close(task, {"kind": "dropped"})
+
     def too_big(self, task: PictureTask, pixels: int) -> None:
         """Close a picture for which the memory is too small; its canvas has so many pixels."""
         self._close(task, {"kind": "too_big", "pixels": pixels})
@@ -72,6 +81,7 @@ class BatchReport:
 
     def _close(self, task: PictureTask, header: dict[str, Any], body: bytes = b"") -> None:
         self._send({**header, "item": task.item}, body)
+        self._wanted.leave(task.item)
         with self._lock:
             self._open.remove(task.item)
             run_seconds = None if self._open else self._run_seconds

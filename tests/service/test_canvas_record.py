@@ -38,13 +38,13 @@ def test_what_was_saved_is_known_at_the_next_start(tmp_path: Path) -> None:
     path = tmp_path / "canvases.json"
     record = CanvasRecord(path)
     record.note(_request(_WIDE))
-    record.save()
+    record.write(record.text())
     assert CanvasRecord(path).frequent == ((480, 640),)
     assert [file.name for file in tmp_path.iterdir()] == ["canvases.json"]
 
 
 def test_without_a_path_nothing_is_written() -> None:
-    CanvasRecord(None).save()
+    CanvasRecord(None).write("")
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"canvases": [{"canvas": [1]}]}', '{"canvases": 3}'])
@@ -65,7 +65,7 @@ def test_a_folder_that_cannot_be_written_stops_nothing(
     record = CanvasRecord(tmp_path / "missing" / "canvases.json")
     record.note(_request(_WIDE))
     with caplog.at_level(logging.WARNING):
-        record.save()
+        record.write(record.text())
     assert "not written" in caplog.text
 
 
@@ -74,8 +74,8 @@ def test_counts_fade_from_start_to_start(tmp_path: Path) -> None:
     record = CanvasRecord(path)
     for _ in range(9):
         record.note(_request(_WIDE))
-    record.save()
-    CanvasRecord(path).save()
+    record.write(record.text())
+    CanvasRecord(path).write(CanvasRecord(path).text())
     assert json.loads(path.read_text())["canvases"][0]["count"] == 4
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn, cast
@@ -15,6 +16,7 @@ from model.structures import ImageBatch, Instances
 from service.pool.arena import Arena, ArenaView
 from service.worker.batches import BatchRunner
 from service.worker.models import LoadedModel
+from service.worker.wanted import Wanted
 
 CANVAS_PIXELS = 800 * 1088  # of the pictures below, by the model's configuration
 
@@ -34,7 +36,7 @@ class FakePredictor:
     def prepare(self, images: Sequence[np.ndarray], **_: object) -> ImageBatch:
         return ImageBatch(
             pixels=torch.zeros(len(images), 3, 1, 1),
-            resized_sizes=[],
+            resized_sizes=[(1, 1)] * len(images),
             output_sizes=[(image.shape[0], image.shape[1]) for image in images],
         )
 
@@ -71,6 +73,9 @@ class Bench:
         self.sent: list[tuple[dict[str, Any], bytes]] = []
         self.arena = Arena(2**16)
         self.has_next = False
+        self.wanted = Wanted()
+        self.drop_before: tuple[int, ...] = ()
+        self.drop_when_prepared: tuple[int, ...] = ()
         self.threads: list[str] = []  # that sent the answers
         self._done = threading.Semaphore(0)
         self.runner = BatchRunner(
@@ -79,6 +84,7 @@ class Bench:
             max_pixels=10_000,
             max_side=1000,
             num_threads=2,
+            wanted=self.wanted,
             send=self._send,
             has_next=lambda: self.has_next,
             on_fatal=self._die,
@@ -113,7 +119,12 @@ class Bench:
             }
             for number, data in enumerate(pictures)
         ]
+        self.wanted.enter(item["item"] for item in items)
+        for item in self.drop_before:
+            self.wanted.drop(item)
         prepared = self.runner.prepare({"kind": "batch", "batch": 9, "model": "m", "items": items})
+        for item in self.drop_when_prepared:
+            self.wanted.drop(item)
         self.runner.run(prepared)
         assert self._done.acquire(timeout=30)
         return [header for header, _ in self.sent]
@@ -237,3 +248,38 @@ def test_bytes_outside_of_the_arena_are_a_defect_of_that_picture(
     monkeypatch.setattr(bench.arena, "put", lambda data: 2**20)
     bench.run([picture(8, 6)])
     assert bench.kinds() == {0: "defect"}
+
+
+def test_what_nobody_waits_for_is_not_decoded(bench: Bench) -> None:
+    bench.drop_before = (0,)
+    bench.run([b"no picture at all", picture()])
+    assert bench.kinds() == {0: "dropped", 1: "answer"}
+    assert bench.predictor.sizes == [1]
+
+
+def test_what_nobody_waits_for_any_more_when_its_turn_comes_is_not_run(bench: Bench) -> None:
+    bench.drop_when_prepared = (0, 2)
+    bench.run([picture(), picture(7), picture()])
+    assert bench.kinds() == {0: "dropped", 1: "answer", 2: "dropped"}
+    assert bench.predictor.sizes == [1]
+    body = next(body for header, body in bench.sent if header["kind"] == "answer")
+    assert json.loads(body)["width"] == 7
+
+
+def test_a_batch_that_nobody_waits_for_is_done_without_running(bench: Bench) -> None:
+    bench.drop_when_prepared = (0, 1)
+    [*_, done] = bench.run([picture(), picture()])
+    assert bench.kinds() == {0: "dropped", 1: "dropped"}
+    assert (done["kind"], done["pixels"], bench.predictor.sizes) == ("done", 0, [])
+
+
+def test_who_leaves_too_late_leaves_no_trace() -> None:
+    wanted = Wanted()
+    wanted.enter([1, 2])
+    wanted.leave(1)
+    wanted.drop(1)
+    assert 1 in wanted
+    wanted.drop(2)
+    assert 2 not in wanted
+    wanted.leave(2)
+    assert 2 in wanted

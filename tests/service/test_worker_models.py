@@ -63,6 +63,9 @@ def test_warm_up_runs_each_canvas_once_and_all_tasks(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(predictor, "forward", watch)
     model = LoadedModel(info=info, predictor=predictor)
-    warm_up(model, [(48, 64), (96, 128), (64, 48)], max_images=8, max_pixels=10**7)
+    told = warm_up(model, [(48, 64), (96, 128), (64, 48)], max_images=8, max_pixels=10**7)
+    assert told is not None
+    assert told[0] == 64 * 96
+    assert told[1] > 0
     # 48×64 and 96×128 share the canvas 64×96; the CPU runs single pictures only.
     assert seen == [(1, 3, 64, 96)] * 2 + [(1, 3, 96, 64)] * 2

@@ -60,7 +60,10 @@ def test_the_heart_beats_before_and_while_it_loads_and_the_models_are_told(weigh
         info = ModelInfo.from_json(told)
         assert (info.name, info.device, info.tasks) == ("tiny", "cpu", ("segment", "panoptic"))
         assert info.sha256 == load(weights).sha256
-        assert child.expect("ready").header["warmup_seconds"] > 0
+        warmed = child.expect("ready").header["warmed"]
+        pixels, seconds_per_pixel = warmed["tiny"]
+        assert pixels == 64 * 96
+        assert 0 < seconds_per_pixel < 1
 
 
 def test_answers_are_the_predictors_and_a_broken_picture_harms_nobody(
