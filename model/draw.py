@@ -12,7 +12,8 @@ from PIL import Image
 
 from model.name_tags import Box, Tag, around_point, beside_box, font_size, write_tags
 from model.palette import Colour, stuff_colour, thing_colour
-from model.polygons import crop_of
+from model.polygons import rings
+from model.run_columns import Columns, columns_of, row_blocks
 
 if TYPE_CHECKING:
     from model.categories import Categories
@@ -44,9 +45,9 @@ def overlay_instances(
     stroke = _stroke(image)
     for index in sorted(range(len(instances)), key=lambda i: -_extent(instances, i)):
         if instances.masks is not None:
-            crop, top, left = crop_of(instances.masks[index])
-            _fill(canvas, crop, top, left, colours[index])
-            _outline(canvas, crop, top, left, colours[index], stroke)
+            runs = columns_of(instances.masks[index])
+            _fill(canvas, runs, colours[index])
+            _outline(canvas, runs, colours[index], stroke)
         _frame(canvas, boxes[index], colours[index], stroke)
     tags = [
         _instance_tag(image, name, float(instances.scores[i]), boxes[i], colours[i])
@@ -133,35 +134,41 @@ def _extent(instances: Instances, index: int) -> float:
     return (x1 - x0) * (y1 - y0)
 
 
-def _fill(canvas: np.ndarray, crop: np.ndarray, top: int, left: int, colour: Colour) -> None:
-    if crop.size == 0:
-        return
-    region = canvas[top : top + crop.shape[0], left : left + crop.shape[1]]
+def _fill(canvas: np.ndarray, runs: Columns, colour: Colour) -> None:
     levels = np.arange(256)[:, None] * (1 - _FILL) + np.array(colour) * _FILL
-    tinted = cv2.LUT(region, np.round(levels).astype(np.uint8)[None])
-    region[:] = np.where(crop[:, :, None], tinted, region)
+    table = np.round(levels).astype(np.uint8)[None]
+    for top, left, block in row_blocks(runs):
+        region = canvas[top : top + block.shape[0], left : left + block.shape[1]]
+        cv2.copyTo(cv2.LUT(region, table), block, region)
 
 
-def _outline(
-    canvas: np.ndarray, crop: np.ndarray, top: int, left: int, colour: Colour, stroke: float
-) -> None:
-    if crop.size == 0:
+def _outline(canvas: np.ndarray, runs: Columns, colour: Colour, stroke: float) -> None:
+    contours = [_walk(points) for points, _ in rings(runs, canvas.shape[0])]
+    if not contours:
         return
-    contours, _ = cv2.findContours(
-        crop.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=(left, top)
-    )
     # A stroke must not cover what it surrounds: half the mean breadth of the parts at most.
     length = sum(len(contour) for contour in contours)
-    thickness = max(1.0, min(stroke, 0.5 * np.count_nonzero(crop) / length))
+    thickness = max(1.0, min(stroke, 0.5 * runs.num_pixels / length))
     lines = [
-        np.round(_smooth(contour[:, 0], thickness) * 2**_SUBPIXEL_BITS).astype(np.int32)
+        np.round(_smooth(contour, thickness) * 2**_SUBPIXEL_BITS).astype(np.int32)
         for contour in contours
     ]
     cv2.polylines(canvas, lines, True, colour, round(thickness), cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
+def _walk(ring: np.ndarray) -> np.ndarray:
+    """Return a ring of corners, (n, 2), in steps of a pixel; OpenCV's frame, by pixel centres."""
+    steps = np.roll(ring, -1, axis=0) - ring
+    lengths = np.abs(steps).sum(axis=1)
+    edge = np.repeat(np.arange(len(ring)), lengths)
+    offset = np.arange(len(edge)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return np.asarray(ring[edge] + np.sign(steps)[edge] * offset[:, None] - 0.5)
+
+
 def _smooth(points: np.ndarray, stroke: float) -> np.ndarray:
-    """Average a closed contour, (n, 2), along itself: stairs become slopes."""
+    """Average a closed contour, (n, 2), along itself: stairs become slopes, which need fewer
+    points.
+    """
     reach = round(stroke)  # at most a sixth of its length
     if len(points) < 6 * reach:
         return points.astype(np.float64)
@@ -169,7 +176,8 @@ def _smooth(points: np.ndarray, stroke: float) -> np.ndarray:
     sums = np.cumsum(wrapped, axis=0)
     sums[1:] = sums[:-1].copy()
     sums[0] = 0
-    return (sums[2 * reach + 1 :] - sums[: -2 * reach - 1]) / (2 * reach + 1)
+    averages = (sums[2 * reach + 1 :] - sums[: -2 * reach - 1]) / (2 * reach + 1)
+    return np.asarray(averages[:: max(1, reach // 2)])
 
 
 def _frame(canvas: np.ndarray, box: Box, colour: Colour, stroke: float) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from model.polygons import crop_of
 from model.rle import compress
+from model.run_columns import crop_of
 from model.structures import RLE
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from model.polygons import crop_of, decompress, polygons
+from model.polygons import polygons
+from model.run_columns import crop_of, decompress
 from model.structures import RLE
 
 
