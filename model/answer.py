@@ -15,7 +15,7 @@ from PIL import Image
 from model.polygons import polygons
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from model.categories import Categories
     from model.structures import RLE, Instances, PanopticSegmentation, Segment
@@ -25,6 +25,10 @@ PanopticMasks = Literal["rle", "png", "none"]
 
 _BOX_DECIMALS = 3
 _SCORE_DECIMALS = 6
+
+
+def do_nothing() -> None:
+    """Do nothing."""
 
 
 def document(model: dict[str, str], images: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -43,7 +47,12 @@ def model_member(name: str, sha256: str, categories: Categories) -> dict[str, st
 
 
 def segment_answer(
-    instances: Instances, categories: Categories, *, image_id: str | None, masks: InstanceMasks
+    instances: Instances,
+    categories: Categories,
+    *,
+    image_id: str | None,
+    masks: InstanceMasks,
+    before_each: Callable[[], None] = do_nothing,
 ) -> dict[str, Any]:
     """Return one picture's instances, best score first, ties by category id, then by x.
 
@@ -55,12 +64,16 @@ def segment_answer(
         image_id: goes into the answer as it is.
         masks: "rle" for COCO's run lengths, "polygon" for rings (see `model.polygons`) with the
             indexes of the holes beside them, "none".
+        before_each: is called before each instance; what it raises ends the work.
 
     Raises:
         ValueError: `masks` is something else, or not what the instances have.
     """
     _check_masks(masks, get_args(InstanceMasks), has_masks=instances.masks is not None)
-    rows = [_instance_row(instances, index, categories, masks) for index in range(len(instances))]
+    rows = []
+    for index in range(len(instances)):
+        before_each()
+        rows.append(_instance_row(instances, index, categories, masks))
     order = sorted(
         range(len(rows)),
         key=lambda i: (-instances.scores[i], rows[i]["category_id"], rows[i]["bbox"][0]),

@@ -10,12 +10,15 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from model.answer import do_nothing
 from model.name_tags import Box, Tag, around_point, beside_box, font_size, write_tags
 from model.palette import Colour, stuff_colour, thing_colour
 from model.polygons import rings
 from model.run_columns import Columns, columns_of, row_blocks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from model.categories import Categories
     from model.structures import Instances, PanopticSegmentation, Segment
 
@@ -28,7 +31,11 @@ _STUFF_SUFFIXES = ("-merged", "-other", "-stuff")
 
 
 def overlay_instances(
-    image: np.ndarray, instances: Instances, categories: Categories
+    image: np.ndarray,
+    instances: Instances,
+    categories: Categories,
+    *,
+    before_each: Callable[[], None] = do_nothing,
 ) -> np.ndarray:
     """Return the picture with each instance's mask, contour, box, name and score on it.
 
@@ -37,6 +44,7 @@ def overlay_instances(
 
     Args:
         image: (H, W, 3) RGB uint8, the picture that the instances were found in.
+        before_each: is called before each instance; what it raises ends the drawing.
     """
     _check_size(image, instances.height, instances.width)
     canvas = image.copy()
@@ -44,6 +52,7 @@ def overlay_instances(
     boxes = [_box(row) for row in instances.boxes_xyxy]
     stroke = _stroke(image)
     for index in sorted(range(len(instances)), key=lambda i: -_extent(instances, i)):
+        before_each()
         if instances.masks is not None:
             runs = columns_of(instances.masks[index])
             _fill(canvas, runs, colours[index])

@@ -37,6 +37,11 @@ class Picture:
         self.data = b""
 
 
+def is_brief(masks: str, picture_type: str | None) -> bool:
+    """Return whether an answer of that kind is encoded in no time, however large its picture."""
+    return picture_type is None and masks in ("rle", "none")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """A request that has been judged: what to do with which pictures.
@@ -62,6 +67,11 @@ class Job:
     deadline: float
     request_id: str
     traceparent: str | None = None
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether nothing is drawn, outlined or compressed for the answers."""
+        return is_brief(self.masks, self.picture_type)
 
     @property
     def num_bytes(self) -> int:

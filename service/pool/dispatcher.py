@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # One batch runs, and one is prepared meanwhile.
-_MOST_SENT = 2
+_MOST_RUNNING = 2
+# Batches with something to draw, of large pictures maybe, that a worker may have. Others don't
+# wait for them.
+_MOST_DRAWN = 4
 # A batch may take so many times what it was expected to.
 _PATIENCE = 10.0
 _CANARY = -1
@@ -66,7 +69,7 @@ class Dispatcher:
         """Send batches for as long as somebody waits and a worker has room."""
         free = [seat.ready_link for seat in seats if seat.ready_link is not None]
         while free:
-            link = min(free, key=lambda link: len(link.sent))
+            link = min(free, key=lambda link: len(link.running))
             if not self._send_next(link, time.monotonic()):
                 free.remove(link)
 
@@ -84,7 +87,7 @@ class Dispatcher:
     def ahead_s(self, seats: Iterable[Seat]) -> float:
         """Return the seconds of work that workers hold already."""
         links = [seat.link for seat in seats if seat.link is not None]
-        return sum(sent.expected_s for link in links for sent in link.sent.values())
+        return sum(sent.expected_s for link in links for sent in link.running)
 
     def on_frame(self, link: WorkerLink, frame: Frame) -> None:
         """Pass on what a worker says of a picture or a batch."""
@@ -94,6 +97,8 @@ class Dispatcher:
             if not header["ok"]:
                 log.error("a canary died", extra={"device": link.device, "why": header["text"]})
                 link.kill("canary")
+        elif frame.kind == "ran":
+            self._batch_ran(link, header["batch"])
         elif frame.kind == "done":
             self._batch_done(link, header)
         elif "item" in header:
@@ -121,13 +126,16 @@ class Dispatcher:
 
     def _send_next(self, link: WorkerLink, now: float) -> bool:
         """Send a worker one batch; return whether it might get another."""
-        if len(link.sent) >= _MOST_SENT or _is_alone(link):
+        if len(link.running) >= _MOST_RUNNING or _is_alone(link):
             return False
+        may_draw = sum(map(_is_lengthy, link.sent.values())) < _MOST_DRAWN
 
         def accepts(item: Item) -> bool:
             assert isinstance(item, PendingPicture)
             if item.request.is_over:
                 return False  # it leaves the queue in a moment
+            if not (may_draw or item.is_brief):
+                return False
             edition = item.request.edition
             if edition is None:
                 return not link.seat.is_retired
@@ -237,10 +245,28 @@ class Dispatcher:
                 )
                 request.fail(InternalError(INTERNAL_DETAIL))
 
+    def _batch_ran(self, link: WorkerLink, number: int) -> None:
+        ran = link.sent.get(number)
+        if ran is not None and ran.encoded_by is None:
+            self._learn(ran)
+            deadline = max(picture.deadline for picture in ran.work)
+            link.has_run(ran, encoded_by=deadline + self._hang_s)
+
+    def _learn(self, ran: Sent) -> None:
+        """Learn from a batch that has just run what such a batch costs."""
+        if ran.reached_head is None:
+            return  # it overtook another: nobody knows what it took
+        computed = [p for p in ran.work if p.is_computed or p.number in self._out]
+        pixels = sum(picture.canvas_pixels for picture in computed)
+        held_s = time.monotonic() - ran.reached_head
+        self._room.costs[ran.work[0].request.job.model].observe(pixels, held_s)
+
     def _batch_done(self, link: WorkerLink, header: dict[str, Any]) -> None:
         done = link.finish_batch(header["batch"])
         if done is None:
             return
+        if done.encoded_by is None:
+            self._learn(done)
         for picture in done.work:
             if self._out.pop(picture.number, None) is not None:  # a worker that forgets
                 log.error("no answer", extra={"request_id": picture.request.job.request_id})
@@ -250,9 +276,6 @@ class Dispatcher:
         if done.span is not None:
             done.span.end(padded_pixels=header["pixels"])
         name = done.work[0].request.job.model
-        computed = sum(picture.canvas_pixels for picture in done.work if picture.is_computed)
-        if done.reached_head is not None:  # else it overtook another: nobody knows what it took
-            self._room.costs[name].observe(computed, time.monotonic() - done.reached_head)
         room = self._room.queues[name].limits.room(done.work[0].canvas_pixels)
         self._metrics.batch(
             model=name,
@@ -296,6 +319,11 @@ class Dispatcher:
 def _is_alone(link: WorkerLink) -> bool:
     """Whether the worker has a picture that must have no company."""
     return any(picture.alone for sent in link.sent.values() for picture in sent.work)
+
+
+def _is_lengthy(sent: Sent) -> bool:
+    """Whether there is something to draw for an answer."""
+    return not all(picture.is_brief for picture in sent.work)
 
 
 def lost() -> UnavailableError:

@@ -43,6 +43,8 @@ class Sent:
     work: what the owner sent. pixels: padded, of all of it. expected_s: what it should take.
     allowed_s: after so many seconds at the head of what the worker has, it hangs.
     reached_head: when it got there; None while another batch is before it.
+    encoded_by: when it should be done at the latest; set once the device is through with it and
+        its answers are being drawn.
     """
 
     number: int
@@ -51,6 +53,7 @@ class Sent:
     expected_s: float
     allowed_s: float
     reached_head: float | None = None
+    encoded_by: float | None = None
     span: BatchSpan | None = None
 
 
@@ -111,6 +114,11 @@ class WorkerLink:
         """What it runs on."""
         return self.seat.device
 
+    @property
+    def running(self) -> list[Sent]:
+        """What the device has still to do, the head first."""
+        return [sent for sent in self.sent.values() if sent.encoded_by is None]
+
     async def run(self) -> None:
         """Start the process and stay with it until it has ended; the owner is told.
 
@@ -166,11 +174,16 @@ class WorkerLink:
         self._mark_head()
         return done
 
+    def has_run(self, sent: Sent, encoded_by: float) -> None:
+        """Note that the device is through with a batch."""
+        sent.encoded_by = encoded_by
+        self._mark_head()
+
     def _mark_head(self) -> None:
         self._last_change = time.monotonic()
-        head = next(iter(self.sent.values()), None)
-        if head is not None and head.reached_head is None:
-            head.reached_head = self._last_change
+        for head in self.running[:1]:
+            if head.reached_head is None:
+                head.reached_head = self._last_change
 
     def stop(self) -> None:
         """Ask it to finish what it has, and to end."""
@@ -256,14 +269,20 @@ class WorkerLink:
             elif self.state in ("starting", "loaded") and now - self._started > self.times.load:
                 self._end_hung("hung", f"not ready after {now - self._started:.0f} s")
             elif self.sent:
-                head = next(iter(self.sent.values()))
-                assert head.reached_head is not None
-                if now - head.reached_head > head.allowed_s:
-                    self._end_hung("hung", f"one batch for {now - head.reached_head:.1f} s")
+                self._watch_batches(now)
             elif self._stop_asked is not None:
                 idle_s = now - max(self._stop_asked, self._last_change)
                 if idle_s > _EXIT_S:
                     self._end_hung("stopped", f"asked to stop {idle_s:.1f} s ago")
+
+    def _watch_batches(self, now: float) -> None:
+        for head in self.running[:1]:
+            assert head.reached_head is not None
+            if now - head.reached_head > head.allowed_s:
+                self._end_hung("hung", f"one batch for {now - head.reached_head:.1f} s")
+        for sent in self.sent.values():
+            if sent.encoded_by is not None and now > sent.encoded_by:
+                self._end_hung("hung", "answers that nobody waits for are not given up")
 
     def _forgive(self, stall_s: float) -> None:
         """Leave out of all watches the time in which this process itself stood still.
@@ -275,6 +294,8 @@ class WorkerLink:
         for sent in self.sent.values():
             if sent.reached_head is not None:
                 sent.reached_head += stall_s
+            if sent.encoded_by is not None:
+                sent.encoded_by += stall_s
 
     def _end_hung(self, reason: str, why: str) -> None:
         log.error("a worker hangs and is killed", extra={"device": self.device, "why": why})

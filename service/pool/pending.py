@@ -86,6 +86,11 @@ class PendingPicture(Item):
     span: BatchSpan | None = None
 
     @property
+    def is_brief(self) -> bool:
+        """Whether its answer is encoded in no time."""
+        return self.request.job.is_brief
+
+    @property
     def id(self) -> str | None:
         """What the caller calls it."""
         return self.request.job.pictures[self.index].id

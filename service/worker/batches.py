@@ -2,7 +2,7 @@
 
 prepare   one thread, while the batch before it runs; a pool decodes and resizes
 run       the thread that has the device
-encode    a pool; the last picture to be closed closes the batch
+encode    a pool, and another for what takes long; the last picture to be closed closes the batch
 
 A picture that is alone in the worker is taken all the way by the thread that has the device.
 """
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 Result = Instances | PanopticSegmentation
 # Has an answer encoded, some time.
-Encode = Callable[[Callable[[], None]], object]
+Encode = Callable[[PictureTask, Callable[[], None]], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +85,17 @@ class PreparedBatch:
         return len(tasks) == 1 and tasks[0].is_brief
 
 
+class _UnwantedError(Exception):
+    """Nobody waits for the answer that is being encoded."""
+
+
 class BatchRunner:
     """Takes batches through the worker.
 
     Args:
         models: by the names that batches give.
         max_pixels, max_side: of a picture, as sent.
-        num_threads: that decode, and as many more that encode.
+        num_threads: that decode, as many more that encode, and as many that draw.
         wanted: says which pictures somebody still waits for; what nobody does is not begun.
         send: sends a frame; any thread may call it.
         has_next: says whether a batch waits behind the one that runs.
@@ -121,6 +125,7 @@ class BatchRunner:
         self._on_fatal = on_fatal
         self._decoders = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
         self._encoders = ThreadPoolExecutor(num_threads, thread_name_prefix="encode")
+        self._drawers = ThreadPoolExecutor(num_threads, thread_name_prefix="draw")
 
     def prepare(self, header: Mapping[str, Any]) -> PreparedBatch:
         """Return the batch that a frame asks for; what can't be decoded is refused at once."""
@@ -143,7 +148,13 @@ class BatchRunner:
         """
         report = prepared.report
         own: list[Callable[[], None]] = []
-        encode: Encode = own.append if prepared.is_brief else self._encoders.submit
+
+        def encode(task: PictureTask, encoding: Callable[[], None]) -> None:
+            if prepared.is_brief:
+                own.append(encoding)
+            else:
+                (self._encoders if task.is_brief else self._drawers).submit(encoding)
+
         started = time.perf_counter()
         for group in prepared.groups:
             self._run_group(group, report, encode)
@@ -158,6 +169,7 @@ class BatchRunner:
         """Return once all answers are sent; nothing can be prepared or run after this."""
         self._decoders.shutdown()
         self._encoders.shutdown()
+        self._drawers.shutdown()
 
     def _map_of(self, pictures: Sequence[Any]) -> Callable[..., Iterator[Any]]:
         """Return what works on them in parallel; one of them changes no thread, which costs."""
@@ -219,7 +231,8 @@ class BatchRunner:
         else:
             categories = group.model.predictor.categories
             for picture, result in zip(group.pictures, results, strict=True):
-                encode(partial(self._encode, report, picture, result, categories))
+                encoding = partial(self._encode, report, picture, result, categories)
+                encode(picture.task, encoding)
             return
         # Not in the handler: the exception keeps alive all that was computed so far.
         if failure is Failure.MEMORY:
@@ -279,12 +292,18 @@ class BatchRunner:
         result: Result,
         categories: Categories,
     ) -> None:
+        def check() -> None:
+            if picture.task.item not in self._wanted:
+                raise _UnwantedError
+
         stages = StageTimes()
         try:
             with stages.measure("encode"):
-                body = encode_answer(picture.task, picture.image, result, categories)
+                body = encode_answer(picture.task, picture.image, result, categories, check)
             report.spend([picture.task], "encode", stages.seconds["encode"])
             report.answer(picture.task, body, num_instances(result))
+        except _UnwantedError:
+            report.drop(picture.task)
         except Exception as error:
             self._give_up(error, [picture.task], report)
 

@@ -5,19 +5,25 @@ Nothing here needs the network or its libraries.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 
-from model.answer import InstanceMasks, PanopticMasks, panoptic_answer, segment_answer
+from model.answer import (
+    InstanceMasks,
+    PanopticMasks,
+    do_nothing,
+    panoptic_answer,
+    segment_answer,
+)
 from model.categories import Categories
 from model.decode import decode_image
 from model.draw import encode_picture, overlay_instances, overlay_panoptic
 from model.predict_options import PredictOptions
 from model.structures import Instances, PanopticSegmentation
-from service.engine import Task
+from service.engine import Task, is_brief
 from service.errors import TooLargeError
 from service.http.answers import to_json
 from service.http.pictures import image_refusals
@@ -54,7 +60,7 @@ class PictureTask:
     @property
     def is_brief(self) -> bool:
         """Whether nothing is drawn, outlined or compressed for the answer."""
-        return self.picture_type is None and self.masks in ("rle", "none")
+        return is_brief(self.masks, self.picture_type)
 
     @property
     def options(self) -> PredictOptions:
@@ -89,20 +95,30 @@ def encode_answer(
     image: np.ndarray,
     result: Instances | PanopticSegmentation,
     categories: Categories,
+    before_each: Callable[[], None] = do_nothing,
 ) -> bytes:
     """Return the picture's member of `images` as JSON, or its drawing.
 
     Args:
         image: as it was decoded.
         result: of `task.options`.
+        before_each: is called before each instance that is drawn or outlined.
     """
     if task.picture_type is not None:
         if isinstance(result, Instances):
-            return encode_picture(overlay_instances(image, result, categories), task.picture_type)
-        return encode_picture(overlay_panoptic(image, result, categories), task.picture_type)
+            drawing = overlay_instances(image, result, categories, before_each=before_each)
+        else:
+            drawing = overlay_panoptic(image, result, categories)
+        return encode_picture(drawing, task.picture_type)
     if isinstance(result, Instances):
         instance_masks = cast("InstanceMasks", task.masks)
-        answer = segment_answer(result, categories, image_id=task.id, masks=instance_masks)
+        answer = segment_answer(
+            result,
+            categories,
+            image_id=task.id,
+            masks=instance_masks,
+            before_each=before_each,
+        )
     else:
         panoptic_masks = cast("PanopticMasks", task.masks)
         answer = panoptic_answer(result, categories, image_id=task.id, masks=panoptic_masks)

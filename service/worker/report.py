@@ -33,6 +33,7 @@ class BatchReport:
         self._wanted = wanted
         self._lock = threading.Lock()  # guards the following
         self._open = {task.item for task in tasks}
+        self._lengthy = {task.item for task in tasks if not task.is_brief}
         self._seconds = {task.item: dict.fromkeys(STAGES, 0.0) for task in tasks}
         self._pixels = 0
         self._run_seconds: float | None = None
@@ -49,12 +50,18 @@ class BatchReport:
             self._pixels += pixels
 
     def finish_run(self, run_seconds: float) -> None:
-        """Note for how long the batch held the device; closes it if all pictures are closed."""
+        """Note for how long the batch held the device; closes it if all pictures are closed.
+
+        Where drawing goes on for a while, the server hears that the device is free.
+        """
         with self._lock:
             self._run_seconds = run_seconds
             is_done = not self._open
+            goes_on = not self._open.isdisjoint(self._lengthy)
         if is_done:
             self._send_done(run_seconds)
+        elif goes_on:
+            self._send({"kind": "ran", "batch": self._number})
 
     def answer(self, task: PictureTask, body: bytes, num_instances: int) -> None:
         """Close a picture with its answer."""

@@ -1,7 +1,8 @@
 """A worker process without a network: answers by what a picture's bytes say.
 
 A picture is text: "ok", "slow 0.5", "die", "kill", "hang", "freeze", "refuse", "defect",
-"too_big", "fatal", "forget", "nonsense", "linger 2", "edition"; or a real one, which is answered
+"too_big", "fatal", "forget", "nonsense", "linger 2", "edition", "draw 2", which takes as long
+beside the device, and "draw", which never ends; or a real one, which is answered
 with `{}` after as many seconds as its width has hundreds of pixels. `--fail-load TEXT` and
 `--die-loading` end it early; weights called "slow" never load, and weights that are a file have
 its text as their digest. A worker with `--deaf yes` does not stop when told to, one with
@@ -72,9 +73,21 @@ class FakeWorker:
         texts = [_text_of(bytes(self._arena.read(i["offset"], i["length"]))) for i in items]
         if "stuck" in texts:
             return
+        if texts and texts[0].startswith("draw"):
+            threading.Thread(target=self._draw, args=(batch, items, texts[0]), daemon=True).start()
+            return
         company = ",".join(texts)
         for item, text in zip(items, texts, strict=True):
             self._answer(item["item"], text, company)
+        self._finish(batch, items)
+
+    def _draw(self, batch: int, items: list[dict[str, Any]], text: str) -> None:
+        self._socket.send({"kind": "ran", "batch": batch})
+        time.sleep(float(text.removeprefix("draw") or 600))
+        self._answer(items[0]["item"], "ok", text)
+        self._finish(batch, items)
+
+    def _finish(self, batch: int, items: list[dict[str, Any]]) -> None:
         self._socket.send(
             {
                 "kind": "done",

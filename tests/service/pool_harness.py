@@ -39,6 +39,7 @@ def job_of(
     model: str = INSTANCE_MODEL.name,
     image_id: str | None = None,
     category_ids: frozenset[int] | None = None,
+    masks: str = "rle",
 ) -> Job:
     """A request whose pictures say what the fake worker is to do."""
     height, width = size
@@ -52,7 +53,7 @@ def job_of(
         score_threshold=0.3,
         max_instances=100,
         category_ids=category_ids,
-        masks="rle",
+        masks=masks,
         picture_type=None,
         deadline=time.monotonic() + allowed_s,
         request_id="test",

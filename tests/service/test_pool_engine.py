@@ -309,3 +309,30 @@ def test_draining_is_unready_and_goes_on() -> None:
         assert companies_of(await engine.submit(job_of("ok"))) == ["ok"]
 
     with_engine(play)
+
+
+def test_drawing_keeps_no_device_and_nobody_else_waiting() -> None:
+    async def play(engine: PoolEngine) -> None:
+        drawn = [
+            asyncio.create_task(outcome_of(engine, "draw 1.5", masks="polygon")) for _ in range(6)
+        ]
+        await asyncio.sleep(0.1)
+        for n in range(5):
+            assert companies_of(await outcome_of(engine, f"quick {n}")) == [f"quick {n}"]
+        assert engine.state().queues[0].images == 2  # four are drawn at a time
+        assert not any(task.done() for task in drawn)
+        for outcome in await asyncio.gather(*drawn):
+            assert companies_of(outcome) == ["draw 1.5"]
+
+    with_engine(play, max_batch_images=1, hang_s=1.0)
+
+
+def test_a_drawing_without_end_is_found_when_nobody_can_wait_for_it_any_more() -> None:
+    async def play(engine: PoolEngine) -> None:
+        pid = pid_of(await engine.submit(job_of("ok")))
+        endless = outcome_of(engine, "draw", masks="polygon", allowed_s=1)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(endless, 1)
+        await until(lambda: engine.state().workers[0].pid not in (0, pid))
+
+    with_engine(play, max_batch_images=1, hang_s=1.0)

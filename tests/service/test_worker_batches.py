@@ -11,6 +11,7 @@ import torch
 from service_fakes import INSTANCE_MODEL, picture
 
 from model.predictor import PredictOptions, Predictor
+from model.rle import encode_crop
 from model.stages import StageTimes
 from model.structures import ImageBatch, Instances
 from service.pool.arena import Arena, ArenaView
@@ -30,6 +31,7 @@ class FakePredictor:
 
     def __init__(self) -> None:
         self.most = 100
+        self.num_instances = 0
         self.failure: Exception = torch.OutOfMemoryError("out of memory")
         self.sizes: list[int] = []
 
@@ -51,11 +53,12 @@ class FakePredictor:
             Instances(
                 height=height,
                 width=width,
-                boxes_xyxy=np.zeros((0, 4), dtype=np.float32),
-                scores=np.zeros(0, dtype=np.float32),
-                classes=np.zeros(0, dtype=np.int64),
-                masks=[],
-                areas=np.zeros(0, dtype=np.int64),
+                boxes_xyxy=np.zeros((self.num_instances, 4), dtype=np.float32),
+                scores=np.ones(self.num_instances, dtype=np.float32),
+                classes=np.zeros(self.num_instances, dtype=np.int64),
+                masks=[encode_crop(np.ones((2, 2), dtype=bool), 0, 0, height, width)]
+                * self.num_instances,
+                areas=np.full(self.num_instances, 4),
             )
             for height, width in batch.output_sizes
         ]
@@ -165,7 +168,7 @@ def test_device_never_waits_for_an_encoding(bench: Bench, reason: str) -> None:
     }.get(reason, {})
     pictures = [picture(8, 6)] * (2 if reason == "company" else 1)
     bench.run(pictures, **options)
-    assert bench.threads == ["encode"] * len(pictures)
+    assert bench.threads == ["draw" if options else "encode"] * len(pictures)
 
 
 def test_time_of_a_batch_is_shared_by_its_pictures(bench: Bench) -> None:
@@ -283,3 +286,47 @@ def test_who_leaves_too_late_leaves_no_trace() -> None:
     assert 2 not in wanted
     wanted.leave(2)
     assert 2 in wanted
+
+
+def test_the_server_hears_that_the_device_is_free_before_a_drawing_is_done(bench: Bench) -> None:
+    begun, going_on = threading.Event(), threading.Event()
+    begin = bench.wanted.__contains__
+
+    def wait(_: object, item: int) -> bool:
+        if threading.current_thread().name.startswith("draw"):
+            begun.set()
+            assert going_on.wait(timeout=30)
+        return begin(item)
+
+    bench.predictor.num_instances = 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Wanted, "__contains__", wait)
+        runner = threading.Thread(
+            target=bench.run, args=([picture()],), kwargs={"masks": "polygon"}
+        )
+        runner.start()
+        assert begun.wait(timeout=30)
+        while "ran" not in [header["kind"] for header, _ in bench.sent]:
+            pass
+        assert bench.kinds() == {}
+        going_on.set()
+        runner.join()
+    assert [header["kind"] for header, _ in bench.sent] == ["ran", "answer", "done"]
+    assert bench.threads == ["draw"]
+
+
+def test_a_drawing_that_nobody_waits_for_is_given_up(bench: Bench) -> None:
+    bench.predictor.num_instances = 3
+    calls = []
+
+    def leave(wanted: Wanted, item: int) -> bool:
+        if threading.current_thread().name.startswith("draw"):
+            calls.append(item)
+            return len(calls) < 3
+        return True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Wanted, "__contains__", leave)
+        bench.run([picture()], picture_type="image/png")
+    assert bench.kinds() == {0: "dropped"}
+    assert calls == [0, 0, 0]
