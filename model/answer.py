@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from model.polygons import polygons
+from model.predict_options import SCORE_DECIMALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +25,6 @@ InstanceMasks = Literal["rle", "polygon", "none"]
 PanopticMasks = Literal["rle", "png", "none"]
 
 _BOX_DECIMALS = 3
-_SCORE_DECIMALS = 6
 
 
 def do_nothing() -> None:
@@ -76,7 +76,7 @@ def segment_answer(
         rows.append(_instance_row(instances, index, categories, masks))
     order = sorted(
         range(len(rows)),
-        key=lambda i: (-instances.scores[i], rows[i]["category_id"], rows[i]["bbox"][0]),
+        key=lambda i: (-rows[i]["score"], rows[i]["category_id"], rows[i]["bbox"][0]),
     )
     return {
         "id": image_id,
@@ -174,7 +174,7 @@ def _rle_row(rle: RLE) -> dict[str, Any]:
 
 
 def _score(score: float) -> float:
-    return round(float(score), _SCORE_DECIMALS)
+    return round(float(score), SCORE_DECIMALS)
 
 
 def _check_masks(masks: str, allowed: tuple[str, ...], *, has_masks: bool) -> None:

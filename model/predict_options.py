@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+# Of a score as answers tell it. Rounding hides what the company of a picture or the number of
+# threads changes in the last bits.
+SCORE_DECIMALS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictOptions:
     """What to keep of what the configuration yields for one picture.
 
-    score_threshold: instances with a score at or above it.
+    score_threshold: instances with a score, rounded as it is told, at or above it. So a score
+        that was told keeps its own instance when it becomes the threshold.
     max_instances: the best so many of the wanted ones. None: all.
     category_ids: the data set's own ids of the wanted categories. None: all.
     masks: whether to compute run lengths.
@@ -30,6 +36,12 @@ class PredictOptions:
             raise ValueError(f"score_threshold is {self.score_threshold}; it must be 0 to 1")
         if self.max_instances is not None and self.max_instances < 1:
             raise ValueError(f"max_instances is {self.max_instances}; it must be 1 or more")
+
+    @property
+    def least_score(self) -> float:
+        """The least score, not rounded, that is kept."""
+        unit = 10.0**-SCORE_DECIMALS
+        return max(0.0, (math.ceil(self.score_threshold / unit - 1e-3) - 0.5) * unit)
 
 
 EVERYTHING = PredictOptions()

@@ -121,7 +121,7 @@ class Readout:
     def _partition(self, view: _View, options: PredictOptions) -> PanopticSegmentation:
         assert view.predictions.semantic_logits is not None
         rules = self._config.panoptic
-        least_score = max(options.score_threshold, rules.instance_score_threshold)
+        least_score = max(options.least_score, rules.instance_score_threshold)
         found, boxes = self._detect(view, least_score)
         result = panoptic.merge(
             self._probabilities(view, found),
@@ -147,7 +147,7 @@ class Readout:
 
     def _select(self, view: _View, options: PredictOptions) -> tuple[Detections, Tensor]:
         """Return the wanted detections and their boxes in the picture."""
-        found, boxes = self._detect(view, options.score_threshold)
+        found, boxes = self._detect(view, options.least_score)
         wanted = self._wanted_things(found, options)[: options.max_instances]
         return found[wanted], boxes[wanted]
 

@@ -197,3 +197,9 @@ def test_ids_and_names_are_the_data_sets_own():
     answer = segment_answer(make_instances((BUS, 0.5, 0)), own, image_id=None, masks="none")
     row = answer["instances"][0]
     assert (row["category_id"], row["category"]) == (45, "thing 5")
+
+
+def test_scores_that_are_told_alike_are_ties():
+    instances = make_instances((BUS, 0.5000001, 0), (PERSON, 0.5, 0))
+    rows = segment_answer(instances, COCO, image_id=None, masks="none")["instances"]
+    assert [(row["category_id"], row["score"]) for row in rows] == [(1, 0.5), (6, 0.5)]

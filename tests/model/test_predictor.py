@@ -71,6 +71,16 @@ def test_threshold_keeps_the_head_of_the_list(predictor: Predictor) -> None:
     np.testing.assert_array_equal(some.boxes_xyxy, everything.boxes_xyxy[: len(some)])
 
 
+def test_a_score_that_was_told_keeps_its_own_instance(predictor: Predictor) -> None:
+    picture = noise(50, 80)
+    (everything,) = predictor.segment([picture], ALL)
+    for number, score in enumerate(everything.scores[:40].tolist()):
+        told = round(score, 6)
+        (some,) = predictor.segment([picture], PredictOptions(score_threshold=told))
+        assert len(some) > number
+        assert all(round(kept, 6) >= told for kept in some.scores.tolist())
+
+
 def test_number_is_cut_after_the_categories_are_chosen(predictor: Predictor) -> None:
     picture = noise(50, 80)
     (everything,) = predictor.segment([picture], ALL)

@@ -119,6 +119,8 @@ class Child:
         while (frame := self.receive()) is not None:
             if frame.kind == "done":
                 return items, frame
+            if frame.kind == "ran":  # what remains is drawing
+                continue
             assert items.setdefault(frame.header["item"], frame) is frame
         raise AssertionError(f"the worker is gone: {self.process.poll()}")
 
