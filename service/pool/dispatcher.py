@@ -13,15 +13,15 @@ from service.errors import (
     DeadlineError,
     InternalError,
     TooLargeError,
-    UnavailableError,
     by_kind,
 )
 from service.pool.batching import Item
-from service.pool.link import SILENT, Sent, WorkerLink
+from service.pool.link import WorkerLink
 from service.pool.pending import PendingPicture, PendingRequest
-from service.pool.poison import CRASH, KILL
+from service.pool.recovery import worth_another_worker
 from service.pool.seats import Seat
-from service.pool.waiting_room import WaitingRoom, poisoned
+from service.pool.sent_batches import Sent
+from service.pool.waiting_room import WaitingRoom
 from service.pool.wire import Frame
 from service.watch.metrics import Metrics
 
@@ -38,7 +38,6 @@ _MOST_DRAWN = 4
 # A batch may take so many times what it was expected to.
 _PATIENCE = 10.0
 _CANARY = -1
-_SIGKILL_EXIT = -9
 
 
 class Dispatcher:
@@ -69,13 +68,13 @@ class Dispatcher:
         """Send batches for as long as somebody waits and a worker has room."""
         free = [seat.ready_link for seat in seats if seat.ready_link is not None]
         while free:
-            link = min(free, key=lambda link: len(link.running))
+            link = min(free, key=lambda link: len(link.sent.running))
             if not self._send_next(link, time.monotonic()):
                 free.remove(link)
 
     def send_canary(self, link: WorkerLink) -> None:
         """Have a worker prove itself when it comes to it; not if it was asked already."""
-        if _CANARY not in link.sent:
+        if link.sent.get(_CANARY) is None:
             link.send_batch({"kind": "canary"}, self._sent(_CANARY, (), 0, 0.0))
 
     def drop(self, request: PendingRequest) -> None:
@@ -87,13 +86,13 @@ class Dispatcher:
     def ahead_s(self, seats: Iterable[Seat]) -> float:
         """Return the seconds of work that workers hold already."""
         links = [seat.link for seat in seats if seat.link is not None]
-        return sum(sent.expected_s for link in links for sent in link.running)
+        return sum(sent.expected_s for link in links for sent in link.sent.running)
 
     def on_frame(self, link: WorkerLink, frame: Frame) -> None:
         """Pass on what a worker says of a picture or a batch."""
         header = frame.header
         if frame.kind == "canary":
-            link.finish_batch(_CANARY)
+            link.sent.finish(_CANARY)
             if not header["ok"]:
                 log.error("a canary died", extra={"device": link.device, "why": header["text"]})
                 link.kill("canary")
@@ -109,14 +108,13 @@ class Dispatcher:
 
     def bring_home(self, link: WorkerLink, reason: str) -> None:
         """Let the pictures of a lost worker run again, each once and alone, or give them up."""
-        pictures = [picture for sent in link.sent.values() for picture in sent.work]
-        for sent in link.sent.values():
+        pictures = [picture for sent in link.sent for picture in sent.work]
+        for sent in link.sent:
             if sent.span is not None:
                 sent.span.end(failure=reason)
         link.sent.clear()
         undone = [p for p in pictures if self._out.pop(p.number, None) is not None]
-        self._suspect(link, undone, reason)
-        again = [p for p in undone if self._may_run_again(link, p, reason)]
+        again = worth_another_worker(undone, link, reason, self._room)
         for picture in pictures:
             if picture not in again:
                 self._room.release(picture)
@@ -126,9 +124,9 @@ class Dispatcher:
 
     def _send_next(self, link: WorkerLink, now: float) -> bool:
         """Send a worker one batch; return whether it might get another."""
-        if len(link.running) >= _MOST_RUNNING or _is_alone(link):
+        if len(link.sent.running) >= _MOST_RUNNING or _is_alone(link):
             return False
-        may_draw = sum(map(_is_lengthy, link.sent.values())) < _MOST_DRAWN
+        may_draw = sum(map(_is_lengthy, link.sent)) < _MOST_DRAWN
 
         def accepts(item: Item) -> bool:
             assert isinstance(item, PendingPicture)
@@ -250,7 +248,7 @@ class Dispatcher:
         if ran is not None and ran.encoded_by is None:
             self._learn(ran)
             deadline = max(picture.deadline for picture in ran.work)
-            link.has_run(ran, encoded_by=deadline + self._hang_s)
+            link.sent.has_run(ran, encoded_by=deadline + self._hang_s)
 
     def _learn(self, ran: Sent) -> None:
         """Learn from a batch that has just run what such a batch costs."""
@@ -262,7 +260,7 @@ class Dispatcher:
         self._room.costs[ran.work[0].request.job.model].observe(pixels, held_s)
 
     def _batch_done(self, link: WorkerLink, header: dict[str, Any]) -> None:
-        done = link.finish_batch(header["batch"])
+        done = link.sent.finish(header["batch"])
         if done is None:
             return
         if done.encoded_by is None:
@@ -286,46 +284,12 @@ class Dispatcher:
             seconds=header["run_seconds"],
         )
 
-    def _suspect(self, link: WorkerLink, undone: Iterable[PendingPicture], reason: str) -> None:
-        """Note under which pictures a worker was lost, the same bytes once."""
-        if reason in ("canary", "stopped"):
-            return
-        # Killed or halted from outside is possible; a crash and a batch without end are its own.
-        is_killed = reason == "died" and link.exit_code == _SIGKILL_EXIT
-        is_outside = reason == SILENT or (is_killed and not link.was_oom_killed)
-        guilt = KILL if is_outside else CRASH
-        for digest in {self._room.digest(picture) for picture in undone}:
-            self._room.poison.suspect(digest, guilt, time.monotonic())
-
-    def _may_run_again(self, link: WorkerLink, picture: PendingPicture, reason: str) -> bool:
-        """Return whether a picture deserves another worker; else its request is answered."""
-        request = picture.request
-        if request.is_over:
-            return False
-        if reason == "stopped":
-            request.fail(UnavailableError("the server stopped; send the request again"))
-            return False
-        if self._room.poison.is_refused(self._room.digest(picture), time.monotonic()):
-            source = request.job.pictures[picture.index]
-            request.fail(poisoned(source, picture.index))
-            return False
-        picture.num_deaths += 1
-        if picture.num_deaths > 1:
-            request.fail(lost())
-            return False
-        return True
-
 
 def _is_alone(link: WorkerLink) -> bool:
     """Whether the worker has a picture that must have no company."""
-    return any(picture.alone for sent in link.sent.values() for picture in sent.work)
+    return any(picture.alone for sent in link.sent for picture in sent.work)
 
 
 def _is_lengthy(sent: Sent) -> bool:
     """Whether there is something to draw for an answer."""
     return not all(picture.is_brief for picture in sent.work)
-
-
-def lost() -> UnavailableError:
-    """Return what is told when a worker takes a request with it."""
-    return UnavailableError("the worker stopped under this request; send it again", retry_after_s=1)

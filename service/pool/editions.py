@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from service.engine import ModelInfo
-from service.pool.dispatcher import lost
 from service.pool.pending import PendingRequest
+from service.pool.recovery import lost
 
 
 def pin_misfits(requests: Iterable[PendingRequest], models: Sequence[ModelInfo]) -> None:

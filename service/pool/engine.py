@@ -13,12 +13,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from service.engine import Job, LoadError, ModelInfo, Result
-from service.engine_state import EngineState, WorkerState
+from service.engine_state import EngineState
 from service.errors import ServiceError, UnavailableError
 from service.pool.arena import Arena
 from service.pool.canvas_record import CanvasRecord
 from service.pool.dispatcher import Dispatcher
 from service.pool.editions import free_orphans, pin_misfits
+from service.pool.keeping import Keeping
 from service.pool.link import WorkerLink
 from service.pool.pending import PendingRequest
 from service.pool.roster import Roster
@@ -62,11 +63,10 @@ class PoolEngine:
         self._record = record
         self._canary_every_s = canary_every_s
         self._roster = Roster()
-        self._keeping: set[asyncio.Task[None]] = set()
+        self._keeping = Keeping()
         self._ticking: list[asyncio.Task[None]] = []
         self._requests: set[PendingRequest] = set()
         self._reloading = asyncio.Lock()
-        self._refilling: asyncio.Task[None] | None = None
         self._models: tuple[ModelInfo, ...] = ()
         self._draining = self._stopping = False
 
@@ -121,8 +121,8 @@ class PoolEngine:
     def drain(self) -> None:
         """Become unready, but go on taking jobs."""
         self._draining = True
-        if self._refilling is not None:
-            self._refilling.cancel()
+        if self._models:  # else a server that has never been ready goes on trying
+            self._keeping.give_up()
 
     async def reload(self) -> None:
         """Load the weights anew, and return once they serve; see `Engine.reload`."""
@@ -130,7 +130,7 @@ class PoolEngine:
             if not self._models or self._draining or self._stopping:
                 raise LoadError(self.unready_reason or "the server is stopping")
             fresh = self._open_seats(self)
-            await self._refill(fresh)
+            await self._keeping.fill(fresh)
             for seat in self._roster.take_over(fresh):
                 self._metrics.worker_restarted(device=seat.device, reason="reload")
             self._models = self._roster.models
@@ -148,33 +148,22 @@ class PoolEngine:
         self._stopping = True
         for request in list(self._requests):
             request.fail(UnavailableError("the server stopped; send the request again"))
-        for task in self._keeping:
-            task.cancel()
+        self._keeping.stop()
         self._record.write(self._record.text())
 
     async def wait_stopped(self) -> None:
         """Return once all processes have ended and the shared memory is given back."""
         for task in (self._loading, *self._ticking):
             task.cancel()
-        everything = (self._loading, *self._ticking, *self._keeping)
+        everything = (self._loading, *self._ticking, *self._keeping.tasks)
         await asyncio.gather(*everything, return_exceptions=True)
         self._arena.close()
 
     def state(self) -> EngineState:
         """Return how everything stands."""
-        workers = tuple(
-            WorkerState(
-                device=seat.device,
-                up=seat.ready_link is not None,
-                device_bytes=seat.link.device_bytes if seat.link else 0,
-                rss_bytes=seat.link.rss_bytes if seat.link else 0,
-                pid=seat.link.pid if seat.link and seat.link.state != "gone" else 0,
-            )
-            for seat in self._roster.seats
-        )
         return EngineState(
             queues=self._room.states(self._roster.num_ready, time.monotonic()),
-            workers=workers,
+            workers=self._roster.workers,
             models=self._models,
             arena_bytes=self._arena.num_bytes,
             arena_used_bytes=self._arena.used_bytes,
@@ -239,37 +228,8 @@ class PoolEngine:
         fresh = self._open_seats(self)
         self._roster.seats = fresh  # so that the metrics show them while they load
         self._metrics.expect_workers(seat.device for seat in fresh)
-        await self._fill(fresh)
+        await self._keeping.fill(fresh)
         self._models = self._roster.models
-
-    async def _fill(self, seats: Sequence[Seat]) -> None:
-        """Return once each of the seats has a worker that is ready. Raises LoadError."""
-        tasks = [asyncio.create_task(seat.keep()) for seat in seats]
-        for task in tasks:
-            self._keeping.add(task)
-            task.add_done_callback(self._keeping.discard)
-        try:
-            for seat in seats:
-                await seat.settled.wait()
-                if seat.failure is not None:
-                    raise seat.failure
-        except BaseException:
-            for task in tasks:
-                task.cancel()
-            raise
-
-    async def _refill(self, seats: Sequence[Seat]) -> None:
-        """As `_fill`, but a server that begins to drain gives it up: LoadError."""
-        self._refilling = asyncio.create_task(self._fill(seats))
-        try:
-            await self._refilling
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():  # the caller is cancelled
-                raise
-            raise LoadError(self.unready_reason or "the server is stopping") from None
-        finally:
-            self._refilling = None
 
     def _has_loaded(self, seat: Seat, models: Sequence[ModelInfo]) -> None:
         """Note what the worker of a seat has loaded; maybe not what the one before it had."""

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from service.configuration.machine import num_oom_kills
 from service.pool.arena import Arena
+from service.pool.sent_batches import Sent, SentBatches
 from service.pool.wire import Frame, FrameProtocol
 from service.pool.worker_output import LINE_LIMIT, pass_on
 
 if TYPE_CHECKING:
     from service.pool.seats import Seat
-    from service.watch.tracing_spans import BatchSpan
 
 log = logging.getLogger(__name__)
 
@@ -34,27 +34,6 @@ _EXIT_S = 5.0
 SILENT = "silent"
 
 LinkState = Literal["starting", "loaded", "ready", "stopping", "gone"]
-
-
-@dataclass(eq=False, kw_only=True)
-class Sent:
-    """A batch that a worker has and has not finished.
-
-    work: what the owner sent. pixels: padded, of all of it. expected_s: what it should take.
-    allowed_s: after so many seconds at the head of what the worker has, it hangs.
-    reached_head: when it got there; None while another batch is before it.
-    encoded_by: when it should be done at the latest; set once the device is through with it and
-        its answers are being drawn.
-    """
-
-    number: int
-    work: Sequence[Any]
-    pixels: int
-    expected_s: float
-    allowed_s: float
-    reached_head: float | None = None
-    encoded_by: float | None = None
-    span: BatchSpan | None = None
 
 
 class LinkOwner(Protocol):
@@ -98,7 +77,7 @@ class WorkerLink:
     owner: LinkOwner
     times: LinkTimes
     state: LinkState = "starting"
-    sent: dict[int, Sent] = field(default_factory=dict)
+    sent: SentBatches = field(default_factory=SentBatches)
     device_bytes: int = 0
     rss_bytes: int = 0
     exit_code: int | None = None
@@ -106,18 +85,12 @@ class WorkerLink:
     pid: int = 0
     _killed_for: str | None = None
     _stop_asked: float | None = None
-    _last_change: float = 0.0  # of what it has been sent and has not finished
     _wire: FrameProtocol | None = None
 
     @property
     def device(self) -> str:
         """What it runs on."""
         return self.seat.device
-
-    @property
-    def running(self) -> list[Sent]:
-        """What the device has still to do, the head first."""
-        return [sent for sent in self.sent.values() if sent.encoded_by is None]
 
     async def run(self) -> None:
         """Start the process and stay with it until it has ended; the owner is told.
@@ -165,25 +138,7 @@ class WorkerLink:
     def send_batch(self, header: Mapping[str, Any], sent: Sent) -> None:
         """Hand over a batch. ValueError if it is more than a frame can say; nothing is sent."""
         self.send(header)
-        self.sent[sent.number] = sent
-        self._mark_head()
-
-    def finish_batch(self, number: int) -> Sent | None:
-        """Take a batch off the list; if it was the head, the next one is from now on."""
-        done = self.sent.pop(number, None)
-        self._mark_head()
-        return done
-
-    def has_run(self, sent: Sent, encoded_by: float) -> None:
-        """Note that the device is through with a batch."""
-        sent.encoded_by = encoded_by
-        self._mark_head()
-
-    def _mark_head(self) -> None:
-        self._last_change = time.monotonic()
-        for head in self.running[:1]:
-            if head.reached_head is None:
-                head.reached_head = self._last_change
+        self.sent.add(sent)
 
     def stop(self) -> None:
         """Ask it to finish what it has, and to end."""
@@ -268,21 +223,12 @@ class WorkerLink:
                 self._end_hung(SILENT, f"no sign of life for {silence:.1f} s")
             elif self.state in ("starting", "loaded") and now - self._started > self.times.load:
                 self._end_hung("hung", f"not ready after {now - self._started:.0f} s")
-            elif self.sent:
-                self._watch_batches(now)
-            elif self._stop_asked is not None:
-                idle_s = now - max(self._stop_asked, self._last_change)
+            elif complaint := self.sent.complaint(now):
+                self._end_hung("hung", complaint)
+            elif self._stop_asked is not None and not self.sent:
+                idle_s = now - max(self._stop_asked, self.sent.last_change)
                 if idle_s > _EXIT_S:
                     self._end_hung("stopped", f"asked to stop {idle_s:.1f} s ago")
-
-    def _watch_batches(self, now: float) -> None:
-        for head in self.running[:1]:
-            assert head.reached_head is not None
-            if now - head.reached_head > head.allowed_s:
-                self._end_hung("hung", f"one batch for {now - head.reached_head:.1f} s")
-        for sent in self.sent.values():
-            if sent.encoded_by is not None and now > sent.encoded_by:
-                self._end_hung("hung", "answers that nobody waits for are not given up")
 
     def _forgive(self, stall_s: float) -> None:
         """Leave out of all watches the time in which this process itself stood still.
@@ -291,11 +237,7 @@ class WorkerLink:
         """
         self._last_sign = time.monotonic()
         self._started += stall_s
-        for sent in self.sent.values():
-            if sent.reached_head is not None:
-                sent.reached_head += stall_s
-            if sent.encoded_by is not None:
-                sent.encoded_by += stall_s
+        self.sent.forgive(stall_s)
 
     def _end_hung(self, reason: str, why: str) -> None:
         log.error("a worker hangs and is killed", extra={"device": self.device, "why": why})

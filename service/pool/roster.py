@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from service.engine import ModelInfo
+from service.engine_state import WorkerState
 from service.pool.seats import Seat
 
 
@@ -36,6 +37,11 @@ class Roster:
             for model in seat.models:
                 by_name.setdefault(model.name, model)
         return tuple(by_name.values())
+
+    @property
+    def workers(self) -> tuple[WorkerState, ...]:
+        """How the workers of the present weights stand."""
+        return tuple(seat.state for seat in self.seats)
 
     def seats_of(self, name: str) -> list[Seat]:
         """Return the seats that new requests for a model go to."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from service.engine import LoadError, ModelInfo
+from service.engine_state import WorkerState
 from service.pool.link import WorkerLink
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,18 @@ class Seat:
     def ready_link(self) -> WorkerLink | None:
         """The present worker if it takes batches."""
         return self.link if self.link is not None and self.link.state == "ready" else None
+
+    @property
+    def state(self) -> WorkerState:
+        """How the present worker stands."""
+        link = self.link
+        return WorkerState(
+            device=self.device,
+            up=self.ready_link is not None,
+            device_bytes=link.device_bytes if link else 0,
+            rss_bytes=link.rss_bytes if link else 0,
+            pid=link.pid if link and link.state != "gone" else 0,
+        )
 
     @property
     def holds(self) -> frozenset[tuple[str, str]]:
