@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from service.configuration.settings import Settings, flag_of, variable_of
 from service.configuration.sources import nearest
+from service.configuration.value_type import is_number, value_type
 from service.configuration.values import default_of, groups, is_bytes
 from service.version import DISTRIBUTION, server_version
 
@@ -125,7 +126,7 @@ def _add_flag(group: argparse._ArgumentGroup, name: str) -> None:
     # argparse would take a % for its own.
     text = f"{field.description}{f' [{default}]' if default else ''}".replace("%", "%%")
     options: dict[str, Any] = {"dest": name, "help": text}
-    if field.annotation is bool:
+    if value_type(field) is bool:
         options["action"] = argparse.BooleanOptionalAction
     elif name == "overrides":
         options |= {"nargs": 2, "action": "append", "metavar": ("KEY", "VALUE")}
@@ -142,7 +143,7 @@ def _metavar(name: str) -> str:
         return _METAVARS[name]
     if is_bytes(field):
         return "BYTES"
-    return "N" if field.annotation in (int, float) else "FILE"
+    return "N" if is_number(field) else "FILE"
 
 
 def _not_understood(argument: str, flags: Mapping[str, Any]) -> str:
@@ -153,6 +154,6 @@ def _not_understood(argument: str, flags: Mapping[str, Any]) -> str:
     known = [*_GENERAL]
     for name, field in Settings.model_fields.items():
         known.append(flag_of(name))
-        if field.annotation is bool:
+        if value_type(field) is bool:
             known.append(f"--no-{flag_of(name).removeprefix('--')}")
     return f"there is no flag {flag}{nearest(flag, known)}"

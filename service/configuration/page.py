@@ -6,6 +6,7 @@ import sys
 
 from service.configuration.settings import PREFIX, Settings, flag_of, variable_of
 from service.configuration.sources import OTHER_VARIABLES
+from service.configuration.value_type import is_number
 from service.configuration.values import default_of, groups, range_of, values_of
 
 _OPENING = f"""\
@@ -64,7 +65,7 @@ def settings_page() -> str:
 
 def _row(name: str) -> str:
     field = Settings.model_fields[name]
-    takes = range_of(name) if field.annotation in (int, float) else values_of(name) or ""
+    takes = range_of(name) if is_number(field) else values_of(name) or ""
     default = default_of(name)
     cells = (
         f"`{flag_of(name)}`",

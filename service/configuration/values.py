@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from service.configuration.forms import Bytes
 from service.configuration.settings import Settings
+from service.configuration.value_type import is_number, value_type
 
 _BYTES_READER = get_args(Bytes)[1]
 _UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
@@ -27,14 +28,15 @@ def groups() -> dict[str, list[str]]:
 def values_of(name: str) -> str | None:
     """Return what completes "it must be …"; None where the setting's form is its own matter."""
     field = Settings.model_fields[name]
-    if field.annotation is bool:
+    kind_of_value = value_type(field)
+    if kind_of_value is bool:
         return "true or false"
-    if get_origin(field.annotation) is Literal:
-        *others, last = get_args(field.annotation)
+    if get_origin(kind_of_value) is Literal:
+        *others, last = get_args(kind_of_value)
         return f"{', '.join(others)} or {last}"
-    if field.annotation not in (int, float):
+    if not is_number(field):
         return None
-    kind = "a whole number" if field.annotation is int else "a number"
+    kind = "a whole number" if kind_of_value is int else "a number"
     if is_bytes(field):
         kind = "a whole number of bytes, as in 1000 or 64MiB"
     limits = range_of(name)
@@ -47,7 +49,7 @@ def default_of(name: str) -> str:
     value = field.default
     if name == "models" or value is None or value == ():
         return ""
-    if field.annotation is bool:
+    if value_type(field) is bool:
         return "on" if value else "off"
     return written(name, value)
 

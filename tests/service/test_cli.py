@@ -63,6 +63,7 @@ def test_help_is_grouped_and_names_every_setting(capsys: pytest.CaptureFixture[s
         assert flag_of(name).removeprefix("--") in text
     assert "[32MiB]" in text
     assert "BLENDMASK_MAX_PIXELS" in text
+    assert "--max-batch-images N" in text
     assert max(map(len, text.splitlines())) <= 100
 
 

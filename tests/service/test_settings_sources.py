@@ -111,6 +111,14 @@ def test_every_variable_that_the_project_reads_is_known() -> None:
     [
         ({"port": "x"}, "--port is 'x': it must be a whole number from 0 to 65535"),
         ({"score_threshold": "2"}, "--score-threshold is '2': it must be a number from 0 to 1"),
+        (
+            {"max_batch_images": "x"},
+            "--max-batch-images is 'x': it must be a whole number, at least 1",
+        ),
+        (
+            {"max_batch_images": "0"},
+            "--max-batch-images is '0': it must be a whole number, at least 1",
+        ),
         ({"deadline_s": "0"}, "--deadline-s is '0': it must be a number greater than 0"),
         ({"log_level": "loud"}, "--log-level is 'loud': it must be debug, info, warning or error"),
         ({"admin": "maybe"}, "--admin is 'maybe': it must be true or false"),
