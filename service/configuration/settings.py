@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.configuration.forms import (
@@ -25,6 +26,7 @@ from service.configuration.forms import (
     repeated,
 )
 from service.configuration.model_spec import Models, ModelSpec
+from service.configuration.value_type import is_number
 
 PREFIX = "BLENDMASK_"
 DEFAULT_WEIGHTS = "small"
@@ -174,6 +176,14 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the constructor's arguments as the only source."""
         return (init_settings,)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_truth(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false where a number is wanted; pydantic would take them for 1 and 0."""
+        if isinstance(value, bool) and is_number(cls.model_fields[info.field_name or ""]):
+            raise PydanticCustomError("number_type", "it must be a number")
+        return value
 
     @model_validator(mode="after")
     def _check_models(self) -> Settings:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
+from pydantic_settings import EnvSettingsSource
 
 from service.configuration.model_spec import ModelSpec
 from service.configuration.settings import PREFIX, Settings, flag_of, variable_of
@@ -80,16 +81,18 @@ def read_settings(
 
 def nearest(name: str, known: Collection[str]) -> str:
     """Return "; did you mean …?" with the known name that is most like it, or nothing."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else ""
+    folded = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    return f"; did you mean {folded[near[0]]}?" if near else ""
 
 
 def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
     known = {variable_of(name) for name in Settings.model_fields}
+    # Of those in lower case only what must be a slip counts as ours.
     own = {
         name: value
         for name, value in variables.items()
-        if name.startswith(PREFIX) and not _is_service_link(name, value)
+        if (name.startswith(PREFIX) or name.upper() in known) and not _is_service_link(name, value)
     }
     for name in own:
         if name not in known and name not in OTHER_VARIABLES:
@@ -105,7 +108,7 @@ def _from_file(file: Path | None) -> dict[str, Any]:
     if not file.is_file():
         raise ValueError(f"there is no settings file {file}")
     try:
-        values = TomlConfigSettingsSource(Settings, file)()
+        values = tomllib.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{file} cannot be read: {error}") from None
     for name in values:

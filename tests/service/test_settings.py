@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from model.zoo import DEFAULT_MODEL
 from service.configuration.model_spec import ModelSpec
 from service.configuration.settings import Settings, flag_of, variable_of
+from service.configuration.value_type import is_number
 
 
 def test_defaults_are_those_of_the_contract() -> None:
@@ -127,3 +128,11 @@ def test_names_of_flags_and_variables_follow_from_the_setting() -> None:
         "BLENDMASK_MAX_PIXELS",
     )
     assert (flag_of("models"), flag_of("overrides")) == ("--model", "--override")
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, field in Settings.model_fields.items() if is_number(field)]
+)
+def test_truth_is_no_number(name: str) -> None:
+    with pytest.raises(ValidationError, match="must be a number"):
+        Settings(**{name: True})

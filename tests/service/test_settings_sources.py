@@ -152,6 +152,42 @@ def test_unknown_key_of_a_file_is_told_the_nearest(toml: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("port = true", "port in FILE is True: it must be a whole number from 0 to 65535"),
+        (
+            "score_threshold = true",
+            "score_threshold in FILE is True: it must be a number from 0 to 1",
+        ),
+        (
+            "max_body_bytes = false",
+            "max_body_bytes in FILE is False: it must be a whole number of bytes",
+        ),
+        ("max_batch_images = true", "max_batch_images in FILE is True: it must be a whole number,"),
+    ],
+)
+def test_truth_in_a_file_is_no_number(toml: Path, line: str, message: str) -> None:
+    toml.write_text(line)
+    assert refusal(file=toml).startswith(message.replace("FILE", str(toml)))
+
+
+@pytest.mark.parametrize("other", ["", "port = 7\n"])
+def test_key_in_capitals_is_refused_with_the_right_one(toml: Path, other: str) -> None:
+    toml.write_text(f"PORT = 6\n{other}")
+    assert refusal(file=toml) == f"{toml}: there is no setting PORT; did you mean port?"
+
+
+@pytest.mark.parametrize("name", ["blendmask_port", "BLENDMASK_Port", "Blendmask_PORT"])
+def test_variable_in_small_letters_is_refused_with_the_right_one(name: str) -> None:
+    text = refusal({}, {name: "6"})
+    assert text == f"there is no setting {name}; did you mean BLENDMASK_PORT?"
+
+
+def test_variable_in_small_letters_that_is_nobodys_slip_is_left_alone() -> None:
+    assert read_settings({}, {"blendmask_root": "/srv", "Blendmask": "x"}).origins == {}
+
+
 def test_unknown_member_of_a_model_is_told_the_nearest(toml: Path) -> None:
     toml.write_text('[[models]]\nname = "a"\nwieghts = "x"\n')
     assert refusal(file=toml) == (
