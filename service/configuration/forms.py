@@ -14,6 +14,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from service.configuration.hosts import plain_pattern
+
 # What --print-settings shows in place of a secret.
 MASK = "***"
 
@@ -86,6 +88,11 @@ def _check_devices(devices: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _check_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    if not keys:
+        raise ValueError(
+            "there is no key in it, which would open the service to everybody; write one, or "
+            "leave the setting out"
+        )
     for key in keys:
         text = key.get_secret_value()
         if text == MASK:
@@ -93,6 +100,15 @@ def _check_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         if not _KEY.fullmatch(text):
             raise ValueError("a key is visible ASCII characters without spaces")
     return keys
+
+
+def _check_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    if not hosts:
+        raise ValueError(
+            "there is no host in it, which would allow all of them; write one, or leave the "
+            "setting out"
+        )
+    return tuple(plain_pattern(host) for host in hosts)
 
 
 def _check_file(path: Path) -> Path:
@@ -104,7 +120,7 @@ def _check_file(path: Path) -> Path:
 Bytes = Annotated[int, BeforeValidator(_read_bytes)]
 Devices = Annotated[tuple[str, ...], BeforeValidator(_split_commas), AfterValidator(_check_devices)]
 Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_commas), AfterValidator(_check_keys)]
-Listed = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
+Hosts = Annotated[tuple[str, ...], BeforeValidator(_split_commas), AfterValidator(_check_hosts)]
 Name = Annotated[str, AfterValidator(_check_name)]
 Overrides = Annotated[tuple[str, ...], BeforeValidator(_split_words), AfterValidator(_check_pairs)]
 ExistingFile = Annotated[Path, AfterValidator(_check_file)]

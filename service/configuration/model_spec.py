@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from service.configuration.forms import Devices, Name, Overrides, Words
 
@@ -57,4 +57,10 @@ class ModelSpec(BaseModel):
         return self.name or self.weights
 
 
-Models = Annotated[tuple[ModelSpec, ...], Words]
+def _check_models(models: tuple[ModelSpec, ...]) -> tuple[ModelSpec, ...]:
+    if not models:
+        raise ValueError("name at least one: NAME=WEIGHTS")
+    return models
+
+
+Models = Annotated[tuple[ModelSpec, ...], Words, AfterValidator(_check_models)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from service.configuration.settings import PREFIX, Settings, flag_of, variable_of
+from service.configuration.settings import LOCKS, PREFIX, Settings, flag_of, variable_of
 from service.configuration.sources import OTHER_VARIABLES
 from service.configuration.value_type import is_number
 from service.configuration.values import default_of, groups, range_of, values_of
@@ -20,6 +20,11 @@ which `--settings FILE` or `{PREFIX}SETTINGS` names. A flag wins over a variable
 over the file, the file over the default. What is not understood is refused at the start, with \
 the nearest name that is. `--print-settings` shows what is in force, and where from, as such a \
 file.
+
+An empty variable counts as not given. Those that lock something are refused when they are empty, \
+as an unset variable in a start script would leave open what was to be locked: \
+{", ".join(f"`{variable_of(name)}`" for name in LOCKS)}, and `{PREFIX}SETTINGS`, whose file may \
+hold them. So are empty lists of `keys` and `url_hosts` in a flag or a file.
 
 | | |
 |---|---|

@@ -37,7 +37,7 @@ def settings_as_toml(read: SettingsRead) -> str:
 
 def _line(name: str, value: Any, origin: str | None) -> str:
     remarks = [f"from {origin}"] if origin else []
-    if value is None:
+    if value is None or (value == () and origin is None):  # an empty list may not be written
         return f"# {name} is not set"
     if name == "keys" and value:
         remarks.append(f"{MASK} stands for a secret: write it in")

@@ -18,8 +18,8 @@ from service.configuration.forms import (
     Bytes,
     Devices,
     ExistingFile,
+    Hosts,
     Keys,
-    Listed,
     Name,
     Overrides,
     Sizes,
@@ -32,6 +32,9 @@ PREFIX = "BLENDMASK_"
 DEFAULT_WEIGHTS = "small"
 # The settings of the one model that --weights and its friends describe.
 SHORT_FORM = ("weights", "config", "overrides", "categories", "name")
+# What keeps somebody out. Where such a setting is given but empty, whoever starts the server means
+# to lock it and has nothing to lock it with: that is refused, never taken as "not given".
+LOCKS = ("keys", "keys_file", "keys_guard_metrics", "url_hosts")
 
 
 def _setting(group: str, default: Any, description: str, **rules: Any) -> Any:
@@ -63,7 +66,8 @@ class Settings(BaseSettings):
         extra="forbid",
         hide_input_in_errors=True,
         env_prefix=PREFIX,
-        env_ignore_empty=True,
+        # A default is right as it stands; an empty list of keys is so only as the default.
+        validate_default=False,
         enable_decoding=False,
         allow_inf_nan=False,
         str_strip_whitespace=True,
@@ -78,7 +82,6 @@ class Settings(BaseSettings):
     name: Name | None = _model(None, "what requests call it; default: its configuration's name")
     models: Models = Field(
         default_factory=_one_model,
-        min_length=1,
         description="NAME=WEIGHTS[,CONFIG]: one of several models, instead of the flags above",
         json_schema_extra={"group": "Models"},
     )
@@ -150,7 +153,7 @@ class Settings(BaseSettings):
     admin: bool = _guard(False, "allow POST /admin/reload")
     url_input: bool = _guard(False, "fetch pictures that requests name by URL")
     url_allow_http: bool = _guard(False, "from http:// addresses, too")
-    url_hosts: Listed = _guard((), "only from these hosts; *.example.org covers what is below it")
+    url_hosts: Hosts = _guard((), "only from these hosts; *.example.org covers what is below it")
     url_max_bytes: Bytes = _guard(32 * 2**20, "largest picture fetched", ge=1)
     url_max_redirects: int = _guard(3, "redirects followed for one picture", ge=0, le=20)
     url_timeout_s: float = _guard(5.0, "for one picture to be fetched", gt=0)

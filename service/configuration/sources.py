@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
 from service.configuration.model_spec import ModelSpec
-from service.configuration.settings import PREFIX, Settings, flag_of, variable_of
+from service.configuration.settings import LOCKS, PREFIX, Settings, flag_of, variable_of
 from service.configuration.values import values_of
 
 # Variables of this project that are no settings of the server.
@@ -55,14 +55,17 @@ def read_settings(
 
     Args:
         flags: setting name -> value, only those given.
-        environment: variables; None: the process's own. An empty one counts as not given.
+        environment: variables; None: the process's own. An empty one counts as not given, except
+            where it would leave a lock open (`LOCKS`, and the file, which may hold some).
         file: a TOML file; None: the one that BLENDMASK_SETTINGS names, if any.
     Raises:
         ValueError: one line about the first setting that is wrong.
     """
     variables = dict(os.environ) if environment is None else dict(environment)
-    if file is None and variables.get(f"{PREFIX}SETTINGS"):
-        file = Path(variables[f"{PREFIX}SETTINGS"])
+    if file is None and (named := variables.get(f"{PREFIX}SETTINGS")) is not None:
+        if not named:
+            raise ValueError(f"{PREFIX}SETTINGS is empty; name a file, or leave the variable out")
+        file = Path(named)
     layers = [
         (dict(flags), flag_of),
         (_from_environment(variables), variable_of),
@@ -98,7 +101,8 @@ def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
         if name not in known and name not in OTHER_VARIABLES:
             raise ValueError(f"there is no setting {name}{nearest(name, known)}")
     source = EnvSettingsSource(Settings)
-    source.env_vars = {name.lower(): value for name, value in own.items() if value}
+    locks = {variable_of(name) for name in LOCKS}
+    source.env_vars = {name.lower(): value for name, value in own.items() if value or name in locks}
     return source()
 
 

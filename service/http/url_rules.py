@@ -8,13 +8,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
+from service.configuration.hosts import plain_host
 from service.errors import ForbiddenUrlError, OptionError
 from service.wording import quoted
 
 _MAX_LENGTH = 8192
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _UNSEEMLY = re.compile(r"[\x00-\x20\x7f\\]")
-_HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 # What stays as it is in a path or query: what is encoded already, and what may stand there.
 _SAFE = "/?%:@!$&'()*+,;=~-._"
 
@@ -61,7 +61,7 @@ def parse_url(url: str, *, allow_http: bool, hosts: Collection[str]) -> Target:
         )
     try:
         parts = urlsplit(url)
-        port, host = parts.port, _plain_host(parts.hostname or "")
+        port, host = parts.port, plain_host(parts.hostname or "")
     except ValueError:
         raise OptionError(f"its URL {quoted(url)} cannot be read; check host and port") from None
     if parts.scheme not in _DEFAULT_PORTS or port == 0:
@@ -96,16 +96,6 @@ def is_public(address: str) -> bool:
         and not parsed.is_reserved
         and parsed not in _CLOUDS_OWN
     )
-
-
-def _plain_host(host: str) -> str:
-    """Return the host in lower case, as ASCII, without a final dot. ValueError if it is none."""
-    if ":" in host and "%" not in host:  # a zone would name one of our own interfaces
-        return str(ipaddress.IPv6Address(host))
-    plain = host.encode("idna").decode("ascii").lower().removesuffix(".")
-    if not _HOST_NAME.fullmatch(plain):
-        raise ValueError("not a host")
-    return plain
 
 
 def _covers(pattern: str, host: str) -> bool:

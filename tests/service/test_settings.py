@@ -64,7 +64,7 @@ def test_texts_become_what_they_mean() -> None:
         warmup_sizes="640x480,32×64",
         max_body_bytes="64MiB",
         max_waiting_bytes="2 GiB",
-        url_hosts="a.org,*.b.org",
+        url_hosts="a.org,*.B.org.,[2001:DB8::1],bücher.example",
         overrides="A.B 1 C 'x y'",
         url_input="yes",
     )
@@ -72,7 +72,7 @@ def test_texts_become_what_they_mean() -> None:
     assert settings.warmup_sizes == ((480, 640), (64, 32))  # (height, width)
     assert settings.max_body_bytes == 64 * 1024**2
     assert settings.max_waiting_bytes == 2 * 1024**3
-    assert settings.url_hosts == ("a.org", "*.b.org")
+    assert settings.url_hosts == ("a.org", "*.b.org", "2001:db8::1", "xn--bcher-kva.example")
     assert settings.overrides == ("A.B", "1", "C", "x y")
     assert settings.url_input is True
 
@@ -89,7 +89,7 @@ def test_keys_are_not_shown() -> None:
         ({"overrides": ("A",)}, "KEY VALUE pairs"),
         ({"models": ("a=x", "a=y")}, "two models are called 'a'"),
         ({"models": ("a",)}, "write NAME=WEIGHTS"),
-        ({"models": ()}, "at least 1"),
+        ({"models": ()}, "name at least one: NAME=WEIGHTS"),
         ({"models": ({"weights": "x"},)}, "has no name"),
         ({"models": ("a=x",), "weights": "y"}, "models and weights are both given"),
         ({"name": "a b"}, "without spaces"),
@@ -105,6 +105,7 @@ def test_keys_are_not_shown() -> None:
         ({"warmup_sizes": [[640, 480]]}, "write WIDTHxHEIGHT"),
         ({"max_body_bytes": "1MB"}, "as in 64MiB"),
         ({"max_body_bytes": "1_0 0"}, "as in 64MiB"),
+        ({"models": ({"name": "a", "weights": "x", "devices": ()},)}, "name at least one"),
         ({"keys": "***"}, "write the key itself"),
         ({"keys": "ключ"}, "visible ASCII"),
         ({"keys_file": "no/such/file"}, "there is no such file"),
@@ -120,6 +121,40 @@ def test_what_cannot_be_meant_is_refused(values: dict[str, Any], message: str) -
     with pytest.raises(ValidationError) as refusal:
         Settings(**values)
     assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize("empty", ["", ",", " , ", [], ()])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("keys", "open the service to everybody"), ("url_hosts", "allow all of them")],
+)
+def test_empty_list_that_would_open_what_it_locks_is_refused(
+    name: str, message: str, empty: object
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Settings(**{name: empty})
+
+
+@pytest.mark.parametrize(
+    ("host", "right"),
+    [
+        ("https://example.org/", "write example.org,"),
+        ("https://*.example.org/a", r"write \*.example.org,"),
+        ("Example.org:8443", "write example.org,"),
+        ("example.org/pictures", "write example.org,"),
+        ("user@example.org", "write example.org,"),
+        ("*", r"leave the setting out to allow all, or write \*.example.org"),
+        ("*.", "write example.org,"),
+        ("www.*.org", "write example.org,"),
+        ("*.2001:db8::1", "write example.org,"),
+        ("fe80::1%eth0", "write example.org,"),
+        ("a b.org", "write example.org,"),
+        ("10.0.0.0/8", "write 10.0.0.0,"),
+    ],
+)
+def test_host_that_would_match_nothing_is_refused_with_the_right_one(host: str, right: str) -> None:
+    with pytest.raises(ValidationError, match=right):
+        Settings(url_hosts=("good.example", host))
 
 
 def test_names_of_flags_and_variables_follow_from_the_setting() -> None:

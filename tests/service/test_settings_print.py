@@ -46,6 +46,13 @@ def test_only_what_was_given_is_told_where_from() -> None:
     assert "max_side = 2  # from BLENDMASK_MAX_SIDE" in lines
     assert sum("# from" in line for line in lines) == 2
     assert "# config is not set" in lines
+    assert "# keys is not set" in lines
+
+
+def test_defaults_are_read_back_too(tmp_path: Path) -> None:
+    file = tmp_path / "printed.toml"
+    file.write_text(settings_as_toml(read_settings({}, {})))
+    assert read_settings({}, {}, file).settings == read_settings({}, {}).settings
 
 
 def test_secrets_are_masked_and_the_mask_opens_nothing(tmp_path: Path) -> None:

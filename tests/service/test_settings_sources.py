@@ -48,8 +48,46 @@ def test_variable_names_the_file_and_a_flag_another(toml: Path, tmp_path: Path) 
 
 
 def test_empty_variable_counts_as_not_given() -> None:
-    variables = {"BLENDMASK_NAME": "", "BLENDMASK_PORT": "", "BLENDMASK_SETTINGS": ""}
+    variables = {"BLENDMASK_NAME": "", "BLENDMASK_PORT": "", "BLENDMASK_DEVICES": ""}
     assert read_settings({}, variables).origins == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("BLENDMASK_KEYS", "BLENDMASK_KEYS: there is no key in it"),
+        ("BLENDMASK_KEYS_FILE", "BLENDMASK_KEYS_FILE is '': there is no such file"),
+        ("BLENDMASK_KEYS_GUARD_METRICS", "BLENDMASK_KEYS_GUARD_METRICS is '': it must be true or"),
+        ("BLENDMASK_URL_HOSTS", "BLENDMASK_URL_HOSTS is '': there is no host in it"),
+        ("BLENDMASK_SETTINGS", "BLENDMASK_SETTINGS is empty; name a file"),
+    ],
+)
+def test_empty_variable_that_should_lock_something_is_refused(name: str, message: str) -> None:
+    assert refusal({}, {name: ""}).startswith(message)
+
+
+@pytest.mark.parametrize("given", ["", ","])
+def test_empty_flag_that_should_lock_something_is_refused(given: str) -> None:
+    assert refusal({"keys": given}).startswith("--keys: there is no key in it")
+    assert refusal({"url_hosts": given}).startswith(f"--url-hosts is {given!r}: there is no host")
+
+
+def test_empty_list_of_keys_in_a_file_is_refused(toml: Path) -> None:
+    toml.write_text("keys = []\n")
+    assert refusal(file=toml).startswith(f"keys in {toml}: there is no key in it")
+
+
+def test_host_with_more_around_it_is_told_the_host_alone() -> None:
+    text = refusal({}, {"BLENDMASK_URL_HOSTS": "https://example.org/"})
+    assert text == (
+        "BLENDMASK_URL_HOSTS is 'https://example.org/': 'https://example.org/' is no host; "
+        "write example.org, without anything else"
+    )
+
+
+@pytest.mark.parametrize("name", ["BLENDMASK_MODELS", "BLENDMASK_DEVICES"])
+def test_blank_list_of_what_is_needed_is_refused(name: str) -> None:
+    assert refusal({}, {name: " "}).startswith(f"{name} is ' ': ")
 
 
 def test_process_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
