@@ -26,9 +26,10 @@ from service.errors import (
     TooLargeError,
     UrlFetchError,
 )
+from service.http.public_addresses import is_public
 from service.http.upload_room import Hold
 from service.http.url_exchange import Exchange, Resolver, header_field, open_first
-from service.http.url_rules import Target, is_public, parse_url
+from service.http.url_rules import Target, parse_url
 from service.wording import quoted
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]

@@ -1,8 +1,7 @@
-"""Where pictures may be fetched from: the shape of a URL, its host, and the address it has."""
+"""Where pictures may be fetched from, by the shape of a URL and its host."""
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -17,16 +16,6 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 _UNSEEMLY = re.compile(r"[\x00-\x20\x7f\\]")
 # What stays as it is in a path or query: what is encoded already, and what may stand there.
 _SAFE = "/?%:@!$&'()*+,;=~-._"
-
-# All of IPv6 that is handed out, less what stands for something else: documentation, Teredo and
-# other protocols of IANA, and 6to4, which leads to any IPv4 address. IPv4-mapped addresses and
-# NAT64 lie outside of it.
-_GLOBAL_IPV6 = ipaddress.IPv6Network("2000::/3")
-_NOT_PUBLIC_IPV6 = tuple(
-    ipaddress.IPv6Network(text) for text in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
-)
-# Public by their number, but answered by the cloud that the server runs in.
-_CLOUDS_OWN = frozenset({ipaddress.IPv4Address("168.63.129.16")})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,22 +68,6 @@ def parse_url(url: str, *, allow_http: bool, hosts: Collection[str]) -> Target:
         host=host,
         port=port or _DEFAULT_PORTS[parts.scheme],
         path=path + query,
-    )
-
-
-def is_public(address: str) -> bool:
-    """Return whether an IP address belongs to somebody on the internet, and not to this network."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:  # also an IPv6 address with a zone
-        return False
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return parsed in _GLOBAL_IPV6 and not any(parsed in net for net in _NOT_PUBLIC_IPV6)
-    return (
-        parsed.is_global
-        and not parsed.is_multicast
-        and not parsed.is_reserved
-        and parsed not in _CLOUDS_OWN
     )
 
 

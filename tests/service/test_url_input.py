@@ -17,9 +17,9 @@ from service.errors import (
     TooLargeError,
     UrlFetchError,
 )
+from service.http.public_addresses import is_public
 from service.http.upload_room import Hold, UploadRoom
 from service.http.url_input import Budget, UrlFetcher
-from service.http.url_rules import is_public
 
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

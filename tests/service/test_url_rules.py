@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from service.errors import ForbiddenUrlError, OptionError
-from service.http.url_rules import Target, is_public, parse_url
+from service.http.url_rules import Target, parse_url
 
 
 def target(url: str, *, allow_http: bool = False, hosts: tuple[str, ...] = ()) -> Target:
@@ -89,24 +89,3 @@ def test_only_hosts_of_the_list_are_allowed(host: str, is_covered: bool) -> None
     else:
         with pytest.raises(ForbiddenUrlError, match=host):
             target(f"https://{host}/", hosts=hosts)
-
-
-@pytest.mark.parametrize("address", ["8.8.8.8", "93.184.215.14", "2606:2800:21f:cb07::1"])
-def test_addresses_of_the_internet_are_public(address: str) -> None:
-    assert is_public(address)
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        *("0.0.0.0", "127.0.0.1", "127.8.8.8", "10.0.0.1", "172.16.0.1", "192.168.1.1"),
-        *("169.254.169.254", "100.64.0.1", "100.100.100.200", "168.63.129.16"),
-        *("192.0.2.1", "198.18.0.1", "198.51.100.1", "203.0.113.1", "224.0.0.1", "240.0.0.1"),
-        *("255.255.255.255", "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254"),
-        *("ff02::1", "fec0::1", "100::1", "2001:db8::1", "3fff::1", "2001::1", "2002:7f00:1::"),
-        *("::ffff:127.0.0.1", "::ffff:8.8.8.8", "::8.8.8.8", "64:ff9b::a00:1", "64:ff9b:1::1"),
-        *("example.org", ""),
-    ],
-)
-def test_all_other_addresses_are_not(address: str) -> None:
-    assert not is_public(address)
