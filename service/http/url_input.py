@@ -13,7 +13,6 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from urllib.parse import urljoin
 
 import h11
 
@@ -29,7 +28,7 @@ from service.errors import (
 from service.http.public_addresses import is_public
 from service.http.upload_room import Hold
 from service.http.url_exchange import Exchange, Resolver, header_field, open_first
-from service.http.url_rules import Target, parse_url
+from service.http.url_rules import Target, follow, parse_url
 from service.wording import quoted
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -135,11 +134,11 @@ class UrlFetcher:
                 response = await exchange.ask(target)
                 if response.status_code not in _REDIRECTS:
                     return await self._read(exchange, response, budget)
-                location = header_field(response, b"location")
+                location = header_field(response, b"location").encode("latin-1")
             if not location:
                 raise UrlFetchError("its URL redirects, but does not say where to")
             try:
-                url = urljoin(url, location)
+                url = follow(url, location)
                 target = self._parse(url)
             except (OptionError, ValueError):
                 raise UrlFetchError("its URL redirects to what is no https:// URL") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from service.configuration.hosts import plain_host
 from service.errors import ForbiddenUrlError, OptionError
@@ -16,6 +16,7 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 _UNSEEMLY = re.compile(r"[\x00-\x20\x7f\\]")
 # What stays as it is in a path or query: what is encoded already, and what may stand there.
 _SAFE = "/?%:@!$&'()*+,;=~-._"
+_VISIBLE_ASCII = bytes(range(0x21, 0x7F))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,24 @@ def parse_url(url: str, *, allow_http: bool, hosts: Collection[str]) -> Target:
         port=port or _DEFAULT_PORTS[parts.scheme],
         path=path + query,
     )
+
+
+def follow(url: str, location: bytes) -> str:
+    """Return the URL that a redirect leads to; `parse_url` has to judge it.
+
+    Read as browsers do: UTF-8, or else bytes to be encoded each; tabs are left out, spaces encoded.
+
+    Args:
+        url: the one that was asked.
+        location: the redirect's header field, relative to it or not.
+    Raises:
+        ValueError: there is no sense in it.
+    """
+    try:
+        text = location.decode("utf-8")
+    except UnicodeDecodeError:
+        text = quote(location, safe=_VISIBLE_ASCII)
+    return urljoin(url, text.replace("\t", "").strip(" ").replace(" ", "%20"))
 
 
 def _covers(pattern: str, host: str) -> bool:

@@ -326,6 +326,23 @@ def test_redirects_are_followed_and_each_is_resolved_anew() -> None:
     assert asked == ["pictures.test", "pictures.test", "other.test"]
 
 
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ("/ü.jpg".encode(), "/%C3%BC.jpg"),
+        (b"/\xfc.jpg", "/%FC.jpg"),
+        (b"/a b.jpg", "/a%20b.jpg"),
+        (b"/%C3%BC.jpg", "/%C3%BC.jpg"),
+    ],
+)
+def test_redirect_with_raw_characters_is_followed(location: bytes, path: str) -> None:
+    answers: dict[str, bytes | Handle] = {
+        "/a.jpg": b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\n\r\n",
+        path: OK + b"\r\nhello",
+    }
+    assert get(answers)[0] == b"hello"
+
+
 def test_redirects_are_counted() -> None:
     answers: dict[str, bytes | Handle] = {
         "/a.jpg": b"HTTP/1.1 301 Moved\r\nLocation: /a.jpg\r\n\r\n"
@@ -342,6 +359,8 @@ def test_redirects_are_counted() -> None:
         (b"http://10.0.0.1/", ForbiddenUrlError),
         (b"http://private.test/", ForbiddenUrlError),
         (b"//169.254.169.254/latest/meta-data", ForbiddenUrlError),
+        ("//169.254.169.254/ü b".encode(), ForbiddenUrlError),
+        (b"http://pictures.test @10.0.0.1/", UrlFetchError),
         (b"http://user:pw@pictures.test/", UrlFetchError),
         (b"file:///etc/passwd", UrlFetchError),
         (b"gopher://pictures.test/", UrlFetchError),

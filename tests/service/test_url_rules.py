@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from service.errors import ForbiddenUrlError, OptionError
-from service.http.url_rules import Target, parse_url
+from service.http.url_rules import Target, follow, parse_url
 
 
 def target(url: str, *, allow_http: bool = False, hosts: tuple[str, ...] = ()) -> Target:
@@ -89,3 +89,53 @@ def test_only_hosts_of_the_list_are_allowed(host: str, is_covered: bool) -> None
     else:
         with pytest.raises(ForbiddenUrlError, match=host):
             target(f"https://{host}/", hosts=hosts)
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        (b"/a.jpg", "/a.jpg"),
+        (b"b.jpg?x=1", "/in/b.jpg?x=1"),
+        ("/ü.jpg?ö=ä".encode(), "/%C3%BC.jpg?%C3%B6=%C3%A4"),
+        ("/ü.jpg".encode("latin-1"), "/%FC.jpg"),
+        (b"/%C3%BC%20c.jpg", "/%C3%BC%20c.jpg"),
+        (b"/a b.jpg?c d", "/a%20b.jpg?c%20d"),
+        (b"  /a b\t.jpg ", "/a%20b.jpg"),
+        (b'/"<a>`{|}^', "/%22%3Ca%3E%60%7B%7C%7D%5E"),
+        (b"/100%", "/100%"),
+        (b"/a b.jpg#part", "/a%20b.jpg"),
+    ],
+)
+def test_redirect_is_read_as_browsers_do(location: bytes, path: str) -> None:
+    found = target(follow("https://example.org/in/a.jpg", location))
+    assert (found.host, found.path) == ("example.org", path)
+
+
+def test_redirect_may_name_its_host_in_utf_8() -> None:
+    found = target(follow("https://example.org/", "https://bücher.example/ü".encode()))
+    assert (found.host, found.path) == ("xn--bcher-kva.example", "/%C3%BC")
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        b"https://exa mple.org/",
+        b"https://example.org @evil.example/",
+        b"https://user name@example.org/",
+        b"https://b\xfccher.example/",
+        "https://evil.example／@example.org/".encode(),
+        b"https://example.org\\@evil.example/",
+        b"https://example.org:8 0/",
+        b"java\tscript:alert(1)",
+        b"/" + b"a b" * 2000,
+    ],
+)
+def test_redirect_that_leads_nowhere_is_refused(location: bytes) -> None:
+    with pytest.raises((OptionError, ValueError)):
+        target(follow("https://example.org/", location))
+
+
+@pytest.mark.parametrize("location", [b"https://evil.example/a b", "//evil.example/ü".encode()])
+def test_redirect_is_held_to_the_list_of_hosts(location: bytes) -> None:
+    with pytest.raises(ForbiddenUrlError, match="not allowed here"):
+        target(follow("https://example.org/", location), hosts=("example.org",))
