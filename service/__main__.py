@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 import signal
 import socket
@@ -22,16 +21,16 @@ from service.configuration.printing import settings_as_toml
 from service.configuration.settings import Settings
 from service.configuration.sources import read_settings
 from service.engine import Engine, LoadError
+from service.errors import ReloadError
 from service.http.keys import Keyring, open_keyring
 from service.http.listening import address_of, listen, make_room
 from service.http.server import guarded_protocol
 from service.pool.opening import WORKER_COMMAND, open_engine
+from service.reloading import reload_all
 from service.version import server_version
 from service.watch.logs import configure_logging
 from service.watch.metrics import Metrics
 from service.watch.tracing import open_tracing
-
-log = logging.getLogger(__name__)
 
 # Exit codes.
 STOPPED, CANNOT_SERVE = 0, 2
@@ -197,11 +196,8 @@ class _Reloading:
         task.add_done_callback(self._tasks.discard)
 
     async def _reload(self) -> None:
-        try:
-            await asyncio.to_thread(self._keyring.reload)
-            await self._engine.reload()
-        except (LoadError, ValueError, OSError) as error:
-            log.error("not reloaded; all goes on as before", extra={"why": str(error)})
+        with suppress(ReloadError):  # nobody waits for an answer, and the log has it
+            await reload_all(self._engine, self._keyring)
 
 
 def _greeting(address: str) -> str:

@@ -19,6 +19,9 @@ OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 METRICS_PATH = "/metrics"
 
+# What a `Keyring` keeps of keys.
+Digests = tuple[bytes, ...]
+
 
 class Keyring:
     """The keys that open the service. Only their digests are kept, salted for this process.
@@ -27,30 +30,33 @@ class Keyring:
         keys: from the settings.
         keys_file: further ones, one a line; empty lines and those that begin with # are skipped.
     Raises:
-        ValueError, OSError: as `reload`.
+        ValueError, OSError: as `read`.
     """
 
     def __init__(self, keys: Iterable[str] = (), keys_file: Path | None = None) -> None:
         self._salt = secrets.token_bytes(32)
         self._given = tuple(keys)
         self._file = keys_file
-        self._digests: tuple[bytes, ...] = ()
-        self.reload()
+        self.use(self.read())
 
     @property
     def is_on(self) -> bool:
         """Whether a key is asked for."""
         return bool(self._digests)
 
-    def reload(self) -> None:
-        """Read the file again; the old keys stay if it cannot be read.
+    def read(self) -> Digests:
+        """Return the keys as they are now, the file read again; nothing is changed by that.
 
         Raises:
             ValueError: it holds no key, or a line that cannot be one.
             OSError: it cannot be read.
         """
         keys = [*self._given, *(_read_keys(self._file) if self._file is not None else ())]
-        self._digests = tuple(self._digest(key) for key in keys)
+        return tuple(self._digest(key) for key in keys)
+
+    def use(self, keys: Digests) -> None:
+        """Let those keys open the service from now on, and no others."""
+        self._digests = keys
 
     def opens(self, candidate: str) -> bool:
         """Return whether that is a key, in a time that tells nothing of any."""

@@ -41,7 +41,7 @@ def test_reload_that_fails_is_409_and_only_the_log_says_why(
     assert_problem(answer, 409, "old goes on serving")
     assert "/secret/place" not in answer.text
     [record] = [one for one in caplog.records if one.levelno == logging.ERROR]
-    assert vars(record)["reason"] == "no such file: /secret/place"
+    assert vars(record)["why"] == "no such file: /secret/place"
 
 
 def test_reload_while_loading_is_503() -> None:
@@ -63,3 +63,28 @@ def test_reload_reads_the_keys_again(tmp_path: Path) -> None:
         for key in ("old", "new")
     ]
     assert statuses == [401, 200]
+
+
+def test_reload_that_fails_leaves_the_keys_as_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text("old")
+    engine = FakeEngine()
+    engine.reload_outcome = LoadError("no such file")
+    app = app_of(engine, admin=True, keys_file=path)
+    path.write_text("new")
+    old, new = {"X-API-Key": "old"}, {"X-API-Key": "new"}
+    assert_problem(call(app, "POST", "/admin/reload", headers=old), 409)
+    statuses = [call(app, "GET", "/models", headers=key).status_code for key in (old, new)]
+    assert statuses == [200, 401]
+
+
+def test_reload_of_keys_that_cannot_be_read_leaves_the_weights(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text("old")
+    engine = FakeEngine()
+    app = app_of(engine, admin=True, keys_file=path)
+    path.write_text("# none\n")
+    answer = call(app, "POST", "/admin/reload", headers={"X-API-Key": "old"})
+    problem = assert_problem(answer, 409, "old goes on serving")
+    assert str(path) not in problem["detail"]
+    assert engine.num_reloads == 0
