@@ -10,8 +10,7 @@ from service.errors import ServiceError
 _MODEL = {"name": "R_50_3x", "weights": "sha256:0f3a9c2b", "categories": "coco"}
 _RUN_LENGTHS = {"size": [480, 640], "counts": "Zfm14"}
 
-# A grey PNG of 8×8, so that the examples can be tried. No options that the query string may hold
-# too: documentation pages fill in its defaults, and the two would contradict each other.
+# A grey PNG of 8×8, so that the examples can be tried.
 _PICTURE = (
     "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAEElEQVR4nGOsYIAAJgaKGAAj0ACI5/8dTgAAAABJ"
     "RU5ErkJggg=="

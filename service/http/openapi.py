@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 from service.configuration.settings import Settings
 from service.engine import Task
 from service.http import examples
-from service.http.bodies import FORM_TYPE, JSON_TYPE, PART_NAMES, RAW_TYPES
+from service.http.bodies import FORM_TYPE, JSON_TYPE, MAX_ID_CHARACTERS, PART_NAMES, RAW_TYPES
 from service.http.keys import open_paths
 from service.http.negotiation import JPEG, PNG
 from service.http.openapi_answers import REF, header_references, headers, problems, reference
@@ -59,9 +59,8 @@ def document(title: str, version: str, settings: Settings, *, has_keys: bool) ->
         [(record, "validation") for record in records], ref_template=REF
     )
     for name in ("SegmentRequest", "PanopticRequest"):
-        # A client that sent these defaults by itself would contradict its own query string.
-        for member in schemas["$defs"][name]["properties"].values():
-            member.pop("default", None)
+        for option, member in schemas["$defs"][name]["properties"].items():
+            _tell_default(option, member, settings)
     paths: dict[str, Any] = {
         "/segment": {"post": _run("segment", settings)},
         "/panoptic": {"post": _run("panoptic", settings)},
@@ -128,7 +127,8 @@ def _request_content(task: Task, name: str) -> dict[str, Any]:
     parts = {"type": "array", "items": _BINARY, "minItems": 1}
     form = {
         "type": "object",
-        "description": "The images; any of the names will do.",
+        "description": "The images; any of the names will do. A part's file name comes back as the "
+        f"image's id; one of more than {MAX_ID_CHARACTERS} characters is refused with 422.",
         "properties": dict.fromkeys(PART_NAMES, parts),
         "minProperties": 1,
         "additionalProperties": False,
@@ -146,23 +146,33 @@ def _request_content(task: Task, name: str) -> dict[str, Any]:
 
 def _option_parameters(task: Task, settings: Settings) -> list[dict[str, Any]]:
     parameters = []
-    for name, member in RECORDS[task].model_json_schema()["properties"].items():
-        schema = {key: value for key, value in member.items() if key != "description"}
+    for name, schema in RECORDS[task].model_json_schema()["properties"].items():
+        _tell_default(name, schema, settings)
         schema.pop("title", None)
         if "anyOf" in schema:  # an optional one: in a query string there is no null
             schema |= next(one for one in schema.pop("anyOf") if one.get("type") != "null")
-            schema.pop("default", None)
-        description = member["description"]
-        if name == "score_threshold":
-            schema["default"] = settings.score_threshold
-            description += (
-                " It chooses among what the model's configuration yields, which has thresholds "
-                "of its own: a value below those (see /models) changes nothing."
-            )
+        description = schema.pop("description")
         parameters.append(
             {"name": name, "in": "query", "description": description, "schema": schema}
         )
     return parameters
+
+
+def _tell_default(name: str, schema: dict[str, Any], settings: Settings) -> None:
+    """Move the default of an option from its schema into its description.
+
+    A client made from the document sends the defaults of schemas by itself, in the query as well as
+    in the body, where they contradict what its user has set on the other side.
+    """
+    default = schema.pop("default", None)
+    if name == "score_threshold":
+        schema["description"] += (
+            f" By default {settings.score_threshold:g}. It chooses among what the model's "
+            "configuration yields, which has thresholds of its own: a value below those (see "
+            "/models) changes nothing."
+        )
+    elif default is not None:
+        schema["description"] += f" By default `{default}`."
 
 
 def _header_parameters(settings: Settings) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from model.geometry import SIZE_DIVISOR
 from service.configuration.settings import Settings
 from service.engine import ModelInfo, Task
+from service.http.bodies import MAX_ID_CHARACTERS
 from service.http.options import RECORDS, Options, PanopticOptions, SegmentOptions
 
 
@@ -112,7 +113,11 @@ class JsonImage(Wire):
     url: str | None = Field(
         None, description="Where to fetch it from; 403 where the operator does not allow that."
     )
-    id: str | None = Field(None, description="Comes back with the answer.")
+    id: str | None = Field(
+        None,
+        max_length=MAX_ID_CHARACTERS,
+        description="Comes back with the answer. A longer one is refused with 422.",
+    )
 
 
 class _JsonImages(BaseModel):
