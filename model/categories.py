@@ -44,14 +44,22 @@ class Categories:
     def find(self, wanted: str | int) -> Category:
         """Return the category with that name (any case) or id (a number, or digits).
 
+        A text is first looked for among the names, as it stands and then in any case: classes may
+        be called "0" to "9", and have other ids. An int is an id and nothing else.
+
         Raises:
             ValueError: there is none; the message lists near matches.
         """
         text = str(wanted).strip()
         everything = (*self.things, *self.stuff)
-        for category in everything:
-            if category.name.lower() == text.lower() or str(category.id) == text:
-                return category
+        by_name = () if isinstance(wanted, int) else everything
+        found = (
+            *(category for category in by_name if category.name == text),
+            *(category for category in by_name if category.name.lower() == text.lower()),
+            *(category for category in everything if str(category.id) == text),
+        )
+        if found:
+            return found[0]
         names = {category.name.lower(): category.name for category in everything}
         near = difflib.get_close_matches(text.lower(), names, n=3)
         hint = (

@@ -37,8 +37,8 @@ class Options(BaseModel):
     classes: tuple[str, ...] | None = Field(
         None,
         min_length=1,
-        description="Keep these only: category names or ids, comma-separated or repeated; "
-        "by default all.",
+        description="Keep these only: category names or ids, comma-separated or repeated, or whole "
+        "ones in a JSON list; a name is looked for before an id; by default all.",
     )
     render: Literal["json", "overlay"] | None = Field(
         None,
@@ -63,10 +63,12 @@ class Options(BaseModel):
     def _split(cls, value: Any) -> Any:
         if value is None:
             return None
-        wanted = value if isinstance(value, list | tuple) else [value]
+        # Only a text is taken apart: in a JSON list, a name may have commas in it.
+        wanted = value.split(",") if isinstance(value, str) else value
+        wanted = wanted if isinstance(wanted, list | tuple) else [wanted]
         if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in wanted):
             raise ValueError("Input should be names or ids")
-        names = {name.strip() for item in wanted for name in str(item).split(",")} - {""}
+        names = {str(item).strip() for item in wanted} - {""}
         if not names:
             raise ValueError("Input should be at least one name or id")
         return tuple(sorted(names))
@@ -112,7 +114,8 @@ def read_options(
         texts.setdefault(_known(name, record.model_fields, "query parameter"), []).append(text)
     given: list[tuple[str, Any]] = []
     for name, values in texts.items():
-        given.extend([(name, values)] if name == "classes" else [(name, text) for text in values])
+        together = [",".join(values)] if name == "classes" else values
+        given.extend((name, text) for text in together)
     for name, value in members.items():
         if value is not None:
             given.append((_known(name, (*record.model_fields, "images"), "JSON member"), value))

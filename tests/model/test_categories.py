@@ -28,6 +28,20 @@ def test_category_is_found_by_name_in_any_case_and_by_id() -> None:
     assert COCO.find(" 58 ").name == "hot dog"
 
 
+def test_name_of_digits_is_found_before_an_id() -> None:
+    digits = Categories(
+        name="digits", things=tuple(Category(id=i + 1, name=str(i)) for i in range(10))
+    )
+    assert [digits.find(str(i)).id for i in range(10)] == list(range(1, 11))
+    assert digits.find("10").name == "9"  # no class is called that
+    assert digits.find(3).name == "2"  # a number is an id
+
+
+def test_name_in_the_very_case_is_found_before_others() -> None:
+    classes = Categories(name="x", things=(Category(id=1, name="bus"), Category(id=2, name="Bus")))
+    assert (classes.find("Bus").id, classes.find("BUS").id) == (2, 1)
+
+
 def test_unknown_name_lists_near_ones() -> None:
     with pytest.raises(ValueError, match=r"unknown class 'persn'; near matches: person"):
         COCO.find("persn")

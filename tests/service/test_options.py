@@ -56,6 +56,26 @@ def test_classes_may_come_in_any_order_from_both_sides() -> None:
     assert options.classes == ("bus", "cat")
 
 
+def test_name_in_a_json_list_keeps_its_commas() -> None:
+    options = read_options("segment", [], {"classes": ["cup, glass", " bus ", 3, ""]})
+    assert options.classes == ("3", "bus", "cup, glass")
+
+
+@pytest.mark.parametrize(
+    ("query", "members"),
+    [
+        ([("classes", "bus, cat"), ("classes", "dog,")], {}),
+        ([("classes", "bus"), ("classes", "cat"), ("classes", "dog")], {}),
+        ([], {"classes": "dog, cat,bus"}),
+        ([], {"classes": ["bus", "cat", "dog"]}),
+    ],
+)
+def test_text_of_classes_is_taken_apart_at_its_commas(
+    query: list[tuple[str, str]], members: dict[str, object]
+) -> None:
+    assert read_options("segment", query, members).classes == ("bus", "cat", "dog")
+
+
 @pytest.mark.parametrize("name", ["score_threshold", "max_instances", "classes"])
 def test_truth_is_no_number_and_no_class(name: str) -> None:
     with pytest.raises(OptionError, match=f"{name} is True"):
