@@ -83,7 +83,12 @@ def _width(tensor: Tensor) -> int:
 
 @functools.cache
 def _agrees(operation: str, device: torch.device) -> bool:
-    """Say whether the device's implementation returns on a small case what the CPU's does."""
+    """Say whether the device's implementation returns on a small case what the CPU's does.
+
+    Raises:
+        RuntimeError: the device has no memory left, or has failed. That says nothing of the kernel,
+            so it is not remembered either, and the kernel is asked again another time.
+    """
     run = getattr(torch.ops.blendmask, operation)
     try:
         with torch.inference_mode():
@@ -91,13 +96,24 @@ def _agrees(operation: str, device: torch.device) -> bool:
             there = [one.to(device) if isinstance(one, Tensor) else one for one in arguments]
             ours, expected = used(run(*there)), used(run(*arguments))
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-5)
+    except (torch.OutOfMemoryError, torch.AcceleratorError):
+        raise
     except (RuntimeError, AssertionError) as error:
+        # Out of an operation, everything comes as a plain RuntimeError.
+        if "out of memory" in str(error).lower():
+            raise
+        _touch(device)
         logger.warning(
             "A kernel does not return what the CPU's operation does; it is not used",
             extra={"operation": operation, "device": str(device), "reason": str(error)},
         )
         return False
     return True
+
+
+def _touch(device: torch.device) -> None:
+    """Return if the device still works. Raises torch.AcceleratorError if it has failed for good."""
+    torch.zeros(1, device=device).cpu()
 
 
 Case = tuple[tuple[Any, ...], Callable[[Any], list[Tensor]]]

@@ -78,6 +78,49 @@ def test_kernel_that_fails_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not ops_devices._agrees("paste_rle", CPU)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB."),
+        torch.AcceleratorError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("CUDA out of memory. (originally from torch_call_dispatcher API call failed)"),
+    ],
+)
+def test_failure_of_the_device_says_nothing_of_the_kernel(
+    error: RuntimeError, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    right = torch.ops.blendmask.paste_rle
+    failures = [error, error]
+
+    def fails_twice(*arguments: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return right(*arguments)
+
+    monkeypatch.setattr(torch.ops.blendmask, "paste_rle", fails_twice)
+    for _ in range(2):
+        with pytest.raises(type(error), match=r"memory"):
+            ops_devices._agrees("paste_rle", CPU)
+    assert ops_devices._agrees("paste_rle", CPU)  # asked again, and right
+    assert caplog.records == []
+
+
+def test_kernel_is_not_blamed_where_the_device_has_failed_for_good(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: Any) -> Any:  # as the launch of a kernel says it
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    def has_failed(device: torch.device) -> None:
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(torch.ops.blendmask, "paste_rle", fails)
+    monkeypatch.setattr(ops_devices, "_touch", has_failed)
+    with pytest.raises(torch.AcceleratorError):
+        ops_devices._agrees("paste_rle", CPU)
+    assert caplog.records == []
+
+
 def test_devices_without_compiled_operations_are_named_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
