@@ -13,13 +13,10 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from model.image_header import (
-    ImageError,
-    ImageHeader,
-    ImageTooLargeError,
-    UnsupportedImageError,
-    read_header,
-)
+from model.image_error import ImageError, ImageTooLargeError, UnsupportedImageError
+from model.image_header import ImageHeader, read_header
+from model.jpeg_segments import check_jpeg_end
+from model.png_chunks import pixel_chunks
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -84,6 +81,10 @@ def decode_image(
     header = read_header(data)
     _check_size(header, max_pixels, max_side)
     try:
+        if header.format == "PNG":
+            data = pixel_chunks(data)
+        elif header.format == "JPEG":
+            check_jpeg_end(data)  # of the other formats, the decoders miss what is missing
         with _FILE_CLASSES[header.format](io.BytesIO(data)) as image:
             if sorted(image.size) != sorted((header.width, header.height)):
                 raise ImageError(f"the {header.format} picture gives two different sizes")

@@ -6,15 +6,13 @@ nothing here allocates by a number that a stranger wrote.
 
 from __future__ import annotations
 
-import re
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from model.exif import EXIF_MARKER, directory, exif_orientation
+from model.image_error import ImageError, UnsupportedImageError
+from model.jpeg_segments import jpeg_segments
 
-# A real JPEG has below 300 segments before its data (255 are one big colour profile).
-_MAX_JPEG_SEGMENTS = 4096
 # A PNG of 32 MiB in libpng's pieces of 8 KiB has a quarter of that.
 _MAX_CHUNKS = 16384
 
@@ -47,20 +45,7 @@ _FOREIGN_MAGIC = (
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 
 _TAG_WIDTH, _TAG_HEIGHT = 256, 257
-_OTHER_THAN_FF = re.compile(rb"[^\xff]")
 _WEBP_HAS_EXIF = 0x08
-
-
-class ImageError(ValueError):
-    """The bytes are not a picture that can be read: no picture at all, truncated or damaged."""
-
-
-class UnsupportedImageError(ImageError):
-    """The bytes are a picture or document in a form that is not decoded here."""
-
-
-class ImageTooLargeError(ImageError):
-    """The picture has more pixels than the caller allows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +119,7 @@ def _foreign_format(data: bytes) -> str | None:
 
 
 def _jpeg(data: bytes) -> tuple[int, int]:
-    for marker, position in _jpeg_segments(data):
+    for marker, position in jpeg_segments(data):
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             _, bits, height, width = struct.unpack_from(">HBHH", data, position)
             if bits != 8 or marker not in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA):
@@ -148,34 +133,13 @@ def _jpeg(data: bytes) -> tuple[int, int]:
 
 def _jpeg_exif(data: bytes) -> bytes:
     try:
-        for marker, position in _jpeg_segments(data):
+        for marker, position in jpeg_segments(data):
             body = position + 2
             if marker == 0xE1 and data.startswith(EXIF_MARKER, body):
                 return data[body : position + int.from_bytes(data[position:body])]
     except (struct.error, IndexError, ImageError):  # cut off; the decoder will say so
         pass
     return b""
-
-
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the marker of each segment before the data, and where its length stands."""
-    position = 2
-    for _ in range(_MAX_JPEG_SEGMENTS):
-        position = data.find(b"\xff", position)  # other bytes between segments are skipped
-        if position < 0:
-            raise IndexError
-        found = _OTHER_THAN_FF.search(data, position)  # a marker may be padded with more of them
-        if found is None:
-            raise IndexError
-        position = found.end()
-        marker = data[position - 1]
-        if marker in (0x00, 0x01, 0xD8) or 0xD0 <= marker <= 0xD7:
-            continue  # these have no body
-        if marker in (0xD9, 0xDA):
-            return
-        yield marker, position
-        position += struct.unpack_from(">H", data, position)[0]
-    raise ImageError(f"the JPEG picture has more than {_MAX_JPEG_SEGMENTS} segments")
 
 
 def _png(data: bytes) -> tuple[int, int]:

@@ -6,12 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from model.image_header import (
-    ImageError,
-    ImageTooLargeError,
-    UnsupportedImageError,
-    read_header,
-)
+from model.image_error import ImageError, ImageTooLargeError, UnsupportedImageError
+from model.image_header import read_header
 from service.configuration.settings import Settings
 from service.engine import Picture
 from service.errors import (

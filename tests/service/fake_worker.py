@@ -25,7 +25,8 @@ from typing import Any
 from service_fakes import INSTANCE_MODEL
 
 from model.coco import COCO_PANOPTIC
-from model.image_header import ImageError, read_header
+from model.image_error import ImageError
+from model.image_header import read_header
 from service.pool.arena import ArenaView
 from service.pool.wire import Frame, FrameSocket
 
