@@ -15,10 +15,13 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from model.image_error import ImageError, ImageTooLargeError, UnsupportedImageError
 from model.image_header import ImageHeader, read_header
+from model.jpeg_decoder import decode_jpeg
 from model.jpeg_segments import check_jpeg_end
 from model.png_chunks import pixel_chunks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from PIL.ImageFile import ImageFile
 
 __all__ = [
@@ -35,14 +38,15 @@ __all__ = [
 _BOMB_PIXELS = 178_956_970
 
 _TAG_BITS_PER_SAMPLE = 258
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+# By EXIF orientation; a quarter turn swaps the axes.
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: image[::-1].swapaxes(0, 1),
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: lambda image: image[:, ::-1].swapaxes(0, 1),
 }
 
 
@@ -81,22 +85,7 @@ def decode_image(
     header = read_header(data)
     _check_size(header, max_pixels, max_side)
     try:
-        if header.format == "PNG":
-            data = pixel_chunks(data)
-        elif header.format == "JPEG":
-            check_jpeg_end(data)  # of the other formats, the decoders miss what is missing
-        with _FILE_CLASSES[header.format](io.BytesIO(data)) as image:
-            if sorted(image.size) != sorted((header.width, header.height)):
-                raise ImageError(f"the {header.format} picture gives two different sizes")
-            image.info.pop("xmp", None)  # only EXIF turns a picture, also a TIFF
-            image.load()
-            upright = _upright_rgb(image, header)
-            if upright.shape[:2] != header.upright_size:
-                raise ImageError(
-                    f"the {header.format} picture gives its orientation in an unusual form, which "
-                    "readers take differently; save it anew"
-                )
-            return upright
+        upright = _decode(data, header)
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -111,6 +100,12 @@ def decode_image(
         raise ImageError(
             f"the {header.format} picture is truncated or damaged: its pixels cannot be read"
         ) from None
+    if upright.shape[:2] != header.upright_size:
+        raise ImageError(
+            f"the {header.format} picture gives its orientation in an unusual form, which "
+            "readers take differently; save it anew"
+        )
+    return upright
 
 
 def _check_size(header: ImageHeader, max_pixels: int | None, max_side: int | None) -> None:
@@ -126,14 +121,31 @@ def _check_size(header: ImageHeader, max_pixels: int | None, max_side: int | Non
         )
 
 
-def _upright_rgb(image: ImageFile, header: ImageHeader) -> np.ndarray:
-    # Pillow itself turns a TIFF upright, from the tag in its directory.
-    orientation = 1 if header.format == "TIFF" else header.orientation
-    bits = image.tag_v2.get(_TAG_BITS_PER_SAMPLE) if isinstance(image, TiffImageFile) else None
-    rgb = _rgb(image, header.format, 12 if bits == (12,) else 16)
-    if orientation in _UPRIGHT:
-        rgb = rgb.transpose(_UPRIGHT[orientation])
-    return np.array(rgb)
+def _decode(data: bytes, header: ImageHeader) -> np.ndarray:
+    orientation = header.orientation
+    pixels: np.ndarray | None = None
+    if header.format == "JPEG":
+        check_jpeg_end(data)  # of the other formats, the decoders miss what is missing
+        pixels = decode_jpeg(data)
+    elif header.format == "PNG":
+        data = pixel_chunks(data)
+    elif header.format == "TIFF":
+        orientation = 1  # Pillow itself turns it upright, from the tag in its directory
+    if pixels is None:
+        pixels = _decode_with_pillow(data, header)
+    turn = _UPRIGHT.get(orientation)
+    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+
+
+def _decode_with_pillow(data: bytes, header: ImageHeader) -> np.ndarray:
+    """Return the pixels as stored, of a TIFF upright."""
+    with _FILE_CLASSES[header.format](io.BytesIO(data)) as image:
+        if sorted(image.size) != sorted((header.width, header.height)):
+            raise ImageError(f"the {header.format} picture gives two different sizes")
+        image.info.pop("xmp", None)  # only EXIF turns a picture, also a TIFF
+        image.load()
+        bits = image.tag_v2.get(_TAG_BITS_PER_SAMPLE) if isinstance(image, TiffImageFile) else None
+        return np.array(_rgb(image, header.format, 12 if bits == (12,) else 16))
 
 
 def _rgb(image: Image.Image, name: str, deep_bits: int) -> Image.Image:

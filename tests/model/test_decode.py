@@ -13,6 +13,7 @@ from model.decode import (
     decode_image,
     read_header,
 )
+from model.jpeg_decoder import decode_jpeg
 
 # Left to right red, green, blue; the second row white, grey, black.
 COLOURS = np.array(
@@ -409,3 +410,40 @@ def test_damaged_bytes_raise_nothing_but_image_errors():
             except ImageError:
                 continue
             assert image.ndim == 3
+
+
+JPEG_KINDS = [
+    {"subsampling": 0},
+    {"subsampling": 1},
+    {"subsampling": 2},
+    {"quality": 20},
+    {"progressive": True},
+    {"restart_marker_rows": 1},
+    {"optimize": True},
+]
+
+
+@pytest.mark.parametrize("options", JPEG_KINDS, ids=str)
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_jpeg_has_the_pixels_of_the_reference_decoder(mode, options):
+    # Odd sides: the last blocks are not whole.
+    noise = np.random.default_rng(1).integers(0, 256, (12, 17, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise).resize((131, 77), Image.Resampling.BICUBIC).convert(mode)
+    data = encode(picture, "JPEG", **options)
+    expected = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
+    np.testing.assert_array_equal(decode_image(data), expected)
+    assert decode_jpeg(data) is not None
+
+
+def test_a_jpeg_of_inks_is_left_to_the_reference_decoder():
+    data = encode(Image.fromarray(SMOOTH).convert("CMYK"), "JPEG")
+    assert decode_jpeg(data) is None
+    assert decode_image(data).shape == SMOOTH.shape
+
+
+def test_a_jpeg_with_stray_bytes_is_judged_by_the_reference_decoder():
+    data = encode(SMOOTH, "JPEG")
+    stray = data[:-2] + bytes(30) + data[-2:]
+    assert decode_jpeg(stray) is None
+    expected = np.array(Image.open(io.BytesIO(stray)))
+    np.testing.assert_array_equal(decode_image(stray), expected)
