@@ -20,6 +20,7 @@ from service.http import openapi
 from service.http.admin_routes import AdminRoutes
 from service.http.answers import to_json
 from service.http.connection_state import CloseUnread
+from service.http.faults import RefuseFaults
 from service.http.info_routes import InfoRoutes
 from service.http.keys import Doorkeeper, Keyring, open_keyring
 from service.http.middleware import Envelope
@@ -80,6 +81,7 @@ def create_app(
     document = openapi.document(TITLE, _version(), settings, has_keys=keyring.is_on)
     _add_docs(app, to_json(document))
     install_problem_handlers(app, ("/docs", "/openapi.json", *document["paths"]))
+    app.add_middleware(RefuseFaults)
     app.add_middleware(CloseUnread)
     app.add_middleware(Envelope, metrics=metrics, tracing=tracing)
     return app

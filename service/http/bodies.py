@@ -23,6 +23,7 @@ from service.errors import (
     TooLargeError,
     UnsupportedMediaError,
 )
+from service.http.connection_state import FAULT
 from service.http.multipart import split_form
 from service.http.upload_room import Hold
 from service.wording import nearest, quoted
@@ -91,7 +92,7 @@ async def receive_body(request: Request, hold: Hold, max_bytes: int, timeout_s: 
 
     Raises:
         TooLargeError: judged from Content-Length before anything is read, else while reading.
-        MalformedError: it does not end in that time.
+        MalformedError: it does not end in that time, or not as HTTP has it.
         QueueFullError: all requests together hold too many bytes.
         ClientGoneError: the client left before the end.
     """
@@ -100,7 +101,7 @@ async def receive_body(request: Request, hold: Hold, max_bytes: int, timeout_s: 
         raise TooLargeError(f"the body has {declared} bytes; send at most {max_bytes}")
     try:
         async with asyncio.timeout(timeout_s) as limit:
-            return await _collect(request, hold, max_bytes)
+            data = await _collect(request, hold, max_bytes)
     except ClientDisconnect:
         raise ClientGoneError("the client left while sending the body") from None
     except TimeoutError:
@@ -109,6 +110,10 @@ async def receive_body(request: Request, hold: Hold, max_bytes: int, timeout_s: 
         raise MalformedError(
             f"the body did not arrive within {timeout_s:g} s; send fewer bytes, or faster"
         ) from None
+    fault = request.scope.get("state", {}).get(FAULT)
+    if fault is not None:
+        raise MalformedError(fault)
+    return data
 
 
 async def _collect(request: Request, hold: Hold, max_bytes: int) -> bytes:

@@ -2,36 +2,102 @@
 
 from __future__ import annotations
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import asyncio
+from collections import deque
 
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from service.http.connection_state import MAX_HEAD_BYTES
 from service.http.server import Guard, Reading
+
+_TOO_MUCH_FRAMING = (
+    f"between the bytes of the body are more than {MAX_HEAD_BYTES} others, extensions of chunks "
+    "or trailers; leave them out"
+)
 
 
 class GuardedHttpTools(Guard, HttpToolsProtocol):
     """uvicorn's protocol on httptools."""
 
-    _reading: Reading = "nothing"
+    _progress: Reading = "nothing"
+    _num_body_bytes = 0
+    _num_framing_bytes = 0
 
-    def reading(self) -> Reading:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin with no requests."""
+        self._unanswered: deque[RequestResponseCycle] = deque()
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell all requests that nobody waits for them; uvicorn tells the newest only."""
+        for cycle in self._unanswered:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        super().connection_lost(exc)
+
+    def progress(self) -> Reading:
         """Return how far the client has come."""
-        return self._reading
+        return self._progress
+
+    def data_received(self, data: bytes) -> None:
+        """Pass it on, and bound what a body brings besides its bytes."""
+        num_before = self._num_body_bytes
+        super().data_received(data)
+        if self.reading() != "body" or self._num_body_bytes > num_before:
+            self._num_framing_bytes = 0
+            return
+        self._num_framing_bytes += len(data)
+        if self._num_framing_bytes > MAX_HEAD_BYTES:
+            self.refuse(_TOO_MUCH_FRAMING)
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        self._reading = "head"
+        self._progress = "head"
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """It is whole."""
-        self._reading = "body"
         super().on_headers_complete()
+        self._unanswered.append(self.cycle)
+        self._progress = "body"
+        self.headers = []  # those of the request are in its scope; trailers are no part of them
+
+    def on_body(self, body: bytes) -> None:
+        """Some of the body has come."""
+        self._num_body_bytes += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """So is the request."""
-        self._reading = "whole"
+        """The request is whole."""
+        self._progress = "whole"
+        self._num_head_bytes = 0  # what follows in the same packet belongs to another head
         super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
-        self._reading = "rubbish"
-        super().send_400_response(msg)
+    def on_response_complete(self) -> None:
+        """A request has its answer: the oldest one."""
+        self._unanswered.popleft()
+        super().on_response_complete()
+
+    def begin_last_answer(self, scope: Scope) -> None:
+        """Let the application answer that, after the requests that it has already."""
+        previous = self.cycle
+        self.cycle = RequestResponseCycle(
+            scope=scope,  # type: ignore[arg-type]
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=False,
+            on_response=self.on_response_complete,
+        )
+        self.cycle.more_body = False
+        self._unanswered.append(self.cycle)
+        if previous is None or previous.response_complete:
+            self.run(self.cycle)
+        else:
+            self.pipeline.appendleft((self.cycle, self.app))

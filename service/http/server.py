@@ -1,8 +1,10 @@
 """uvicorn's protocols, guarded: a client that sends or reads without end cannot hold a connection.
 
-head      whole within `head_timeout_s` and `MAX_HEAD_BYTES`, else the connection is closed;
-          so is one that never sends any
+head      whole within `head_timeout_s`, else the connection is closed; so is one that never sends
+          any
 body      judged where it is read (`bodies.receive_body`)
+rubbish   what is no HTTP, or a head beyond `MAX_HEAD_BYTES`, gets its answer from the application
+          (`faults.RefuseFaults`), after the requests before it, and is the end of the connection
 answer    taken within `body_timeout_s`, as long as it does not get on by `MIN_PROGRESS_BYTES`
 refusal   an answer that comes before the whole body has come ends the connection: what still
           arrives is thrown away for `LINGER_S`, so that the client is not cut off before it
@@ -13,20 +15,27 @@ crowd     a connection beyond `max_connections` is told 503; beyond twice as man
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import Scope
 
 from service.configuration.settings import Settings
-from service.http.connection_state import BODY_IS_PENDING, IS_CROWDED
+from service.http.connection_state import (
+    BODY_IS_PENDING,
+    FAULT,
+    HEAD_IS_TOO_LARGE,
+    IS_CROWDED,
+    MAX_HEAD_BYTES,
+    NO_HTTP,
+    scope_of_fault,
+)
+from service.http.lingering import LingeringTransport
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.flow_control import FlowControl
 
-MAX_HEAD_BYTES = 64 * 2**10
 MIN_PROGRESS_BYTES = 64 * 2**10
 LINGER_S = 2.0
 LINGER_BYTES = 64 * 2**20
@@ -54,6 +63,8 @@ def guarded_protocol(settings: Settings) -> type[asyncio.Protocol]:
     try:
         from service.http.httptools_protocol import GuardedHttpTools as Base
     except ImportError:  # slower, as right
+        from service.http.h11_protocol import GuardedH11
+
         return guarded_by(limits, GuardedH11)
     return guarded_by(limits, Base)
 
@@ -61,30 +72,6 @@ def guarded_protocol(settings: Settings) -> type[asyncio.Protocol]:
 def guarded_by(limits: ConnectionLimits, base: type[Guard]) -> type[asyncio.Protocol]:
     """Return that class with its limits, as uvicorn makes its objects without asking us."""
     return type(base.__name__, (base,), {"limits": limits})
-
-
-class _LingeringTransport:
-    """A transport whose `close` asks the guard first."""
-
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        self._transport = transport
-        self._close = close
-        self._has_ended = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        if not self._has_ended:
-            self._transport.write(data)
-
-    def is_closing(self) -> bool:
-        return self._has_ended or self._transport.is_closing()
-
-    def close(self) -> None:
-        if not self.is_closing():
-            self._has_ended = True
-            self._close()
 
 
 class Guard(asyncio.Protocol):
@@ -96,12 +83,15 @@ class Guard(asyncio.Protocol):
     limits: ConnectionLimits
 
     # uvicorn's.
+    app: Any
     app_state: dict[str, Any]
     connections: set[Any]
     cycle: Any
     flow: FlowControl
     loop: asyncio.AbstractEventLoop
+    tasks: set[asyncio.Task[None]]
 
+    _is_spoilt = False
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
     _linger_timer: asyncio.TimerHandle | None = None
@@ -109,21 +99,46 @@ class Guard(asyncio.Protocol):
     _num_discarded = 0
     _num_unsent = 0
 
-    def reading(self) -> Reading:
-        """Return how far the client has come with its request."""
+    def progress(self) -> Reading:
+        """Return how far the client has come with its request, as long as it keeps to HTTP."""
         raise NotImplementedError
 
-    if TYPE_CHECKING:
+    def begin_last_answer(self, scope: Scope) -> None:
+        """Let the application answer that, after what it is answering already, and then close."""
+        raise NotImplementedError
 
-        def send_400_response(self, msg: str) -> None:
-            """Answer so, and close; uvicorn's."""
+    def reading(self) -> Reading:
+        """Return how far the client has come with its request."""
+        return "rubbish" if self._is_spoilt else self.progress()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP; uvicorn's name for it."""
+        is_head = self.cycle is None or not self.cycle.more_body
+        is_too_large = is_head and self._num_head_bytes > MAX_HEAD_BYTES
+        self.refuse(HEAD_IS_TOO_LARGE if is_too_large else NO_HTTP)
+
+    def refuse(self, fault: str) -> None:
+        """Read no further, and have the client told why once it has all other answers.
+
+        A request that breaks off inside its body is answered with that by the application, which
+        is waiting for the rest; else there is one more answer, to a request that is none.
+        """
+        self._is_spoilt = True
+        self._disarm_head()
+        cycle = self.cycle
+        if cycle is not None and cycle.more_body and not cycle.response_complete:
+            cycle.scope["state"][FAULT] = fault
+            cycle.more_body = False
+            cycle.message_event.set()
+        else:
+            self.begin_last_answer(scope_of_fault(fault, self.app_state))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a head."""
         self._raw = cast("asyncio.Transport", transport)
         self.app_state = {**self.app_state, BODY_IS_PENDING: self._body_is_pending}
         super().connection_made(
-            cast("asyncio.Transport", _LingeringTransport(self._raw, self._close))
+            cast("asyncio.Transport", LingeringTransport(self._raw, self._close))
         )
         if len(self.connections) > 2 * self.limits.max_connections:
             self._raw.abort()
@@ -140,7 +155,7 @@ class Guard(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Pass it on, and see whether the head gets on."""
-        if self._linger_timer is not None:
+        if self._linger_timer is not None or self._is_spoilt:
             self._num_discarded += len(data)
             if self._num_discarded > LINGER_BYTES:
                 self._raw.abort()
@@ -148,14 +163,13 @@ class Guard(asyncio.Protocol):
         self._num_head_bytes += len(data)
         super().data_received(data)
         reading = self.reading()
-        if self._linger_timer is not None or self._raw.is_closing():
+        if reading == "rubbish" or self._linger_timer is not None or self._raw.is_closing():
             self._disarm_head()
         elif reading == "body" or (reading == "whole" and self._is_answering()):
             self._num_head_bytes = 0
             self._disarm_head()
         elif self._num_head_bytes > MAX_HEAD_BYTES:
-            self._disarm_head()
-            self.send_400_response(f"The request's head has more than {MAX_HEAD_BYTES} bytes.")
+            self.refuse(HEAD_IS_TOO_LARGE)
         else:
             self._arm_head()
 
@@ -171,11 +185,18 @@ class Guard(asyncio.Protocol):
             self._write_timer.cancel()
             self._write_timer = None
 
+    def run(self, cycle: Any) -> None:
+        """Let the application answer what that stands for."""
+        task = self.loop.create_task(cycle.run_asgi(self.app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _body_is_pending(self) -> bool:
-        return self.reading() == "body"
+    def _body_is_pending(self, state: Mapping[str, Any]) -> bool:
+        # Of a request that others follow already, all is there.
+        return self.cycle.scope["state"] is state and self.reading() == "body"
 
     def _arm_head(self) -> None:
         if self._head_timer is None:
@@ -221,16 +242,3 @@ class Guard(asyncio.Protocol):
             self._raw.abort()
         else:
             self._watch_writing()
-
-
-class GuardedH11(Guard, H11Protocol):
-    """uvicorn's protocol in plain Python."""
-
-    def reading(self) -> Reading:
-        """Return how far the client has come."""
-        state = self.conn.their_state
-        if state is h11.IDLE:
-            return "head" if self.conn.trailing_data[0] else "nothing"
-        if state is h11.SEND_BODY:
-            return "body"
-        return "rubbish" if state is h11.ERROR else "whole"

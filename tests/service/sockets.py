@@ -83,12 +83,17 @@ class Client:
 
     def is_closed(self) -> bool:
         """Wait for the server to close the connection, orderly or not."""
+        self.rest()
+        return True
+
+    def rest(self) -> bytes:
+        """What comes until the server closes the connection, orderly or not."""
         try:
-            while self._socket.recv(65536):
-                pass
+            while data := self._socket.recv(65536):
+                self._text += data
         except ConnectionError:
             pass
-        return True
+        return self._text
 
     def _read_more(self) -> None:
         data = self._socket.recv(65536)

@@ -8,8 +8,9 @@ from service_fakes import FakeEngine, picture
 from sockets import Client, listening
 
 from service.http import server as http_server
+from service.http.h11_protocol import GuardedH11
 from service.http.httptools_protocol import GuardedHttpTools
-from service.http.server import Guard, GuardedH11
+from service.http.server import Guard
 
 PICTURE = picture()
 HEAD = b"POST /segment HTTP/1.1\r\nHost: server\r\nContent-Type: image/jpeg\r\n"
