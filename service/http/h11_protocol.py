@@ -51,3 +51,6 @@ class GuardedH11(Guard, H11Protocol):
         )
         self.cycle.more_body = self.cycle.keep_alive = False
         self.run(self.cycle)
+
+    def _should_upgrade(self) -> bool:
+        return False  # an offer of another protocol may be ignored (RFC 9110, section 7.8)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+import httptools
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from service.http.body_parser import HeadSkipper, head_that_frames, open_parser
 from service.http.connection_state import MAX_HEAD_BYTES
 from service.http.server import Guard, Reading
 
@@ -17,7 +19,36 @@ _TOO_MUCH_FRAMING = (
 )
 
 
-class GuardedHttpTools(Guard, HttpToolsProtocol):
+class _HttpTools(HttpToolsProtocol):
+    """uvicorn's protocol, but an offer of another protocol is ignored (RFC 9110, section 7.8).
+
+    To the parser the end of such a head is the end of HTTP: it calls the request complete, and
+    takes what follows for the next. So another parser goes on there, told how the body ends.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        """Parse it."""
+        self._unset_keepalive_if_required()
+        try:
+            while data:
+                data = self._parse(data)
+        except httptools.HttpParserError as error:
+            self.send_400_response(str(error))
+
+    def _parse(self, data: bytes) -> bytes:
+        """Return what is left to parse."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            skipper = HeadSkipper(self)
+            self.parser = open_parser(skipper)
+            self.parser.feed_data(head_that_frames(self.scope["headers"]))
+            skipper.is_in_head = False
+            return data[offer.args[0] :]
+        return b""
+
+
+class GuardedHttpTools(Guard, _HttpTools):
     """uvicorn's protocol on httptools."""
 
     _progress: Reading = "nothing"
@@ -69,7 +100,9 @@ class GuardedHttpTools(Guard, HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """The request is whole, but where the parser knows only that its head is."""
+        if self.parser.should_upgrade():
+            return
         self._progress = "whole"
         self._num_head_bytes = 0  # what follows in the same packet belongs to another head
         super().on_message_complete()
