@@ -114,6 +114,7 @@ async def _serve(
             backlog=settings.max_connections,
             http=guarded_protocol(settings),
             ws="none",
+            timeout_keep_alive=settings.keep_alive_s,
             timeout_graceful_shutdown=int(settings.deadline_s) + LAST_ANSWERS_S,
         )
     )

@@ -106,6 +106,12 @@ class Settings(BaseSettings):
     host: str = _http("127.0.0.1", "address to listen on", min_length=1)
     port: int = _http(8000, "port to listen on; 0: any free one", ge=0, le=65535)
     max_connections: int = _http(1000, "open connections; requests on further ones get 503", ge=1)
+    keep_alive_s: int = _http(
+        75,
+        "until a connection that brings no further request is closed; a proxy in front must close "
+        "its own sooner",
+        ge=1,
+    )
     max_body_bytes: Bytes = _http(32 * 2**20, "largest request body", ge=1)
     max_images: int = _http(16, "most images in one request", ge=1)
     max_pixels: int = _http(50_000_000, "most pixels in one image", ge=1)

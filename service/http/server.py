@@ -1,7 +1,7 @@
 """uvicorn's protocols, guarded: a client that sends or reads without end cannot hold a connection.
 
 head      whole within `head_timeout_s`, else the connection is closed; so is one that never sends
-          any
+          any. Between an answer and the next head uvicorn waits for `keep_alive_s`
 body      judged where it is read (`bodies.receive_body`)
 rubbish   what is no HTTP, or a head beyond `MAX_HEAD_BYTES`, gets its answer from the application
           (`faults.RefuseFaults`), after the requests before it, and is the end of the connection

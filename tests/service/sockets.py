@@ -35,6 +35,7 @@ def listening(
         app_of(engine, **settings),
         http=guarded_by(limits, base),
         ws="none",
+        timeout_keep_alive=settings.get("keep_alive_s", 75),
         log_config=None,
         timeout_graceful_shutdown=1,
     )

@@ -90,6 +90,25 @@ def test_head_without_end_is_refused(base: type[Guard]) -> None:
         assert client.is_closed()
 
 
+def test_idle_connection_is_kept_for_a_while_and_then_closed(base: type[Guard]) -> None:
+    with listening(base, head_timeout_s=0.2, keep_alive_s=1) as (address, _):
+        with Client(address) as client:
+            for _ in range(2):
+                client.send(WHOLE)
+                status, fields, _ = client.answer()
+                assert (status, "connection" in fields) == (200, False)
+                time.sleep(0.4)  # longer than a head may take
+            assert client.rest() == b""
+
+
+def test_idle_connection_is_closed_when_the_server_stops(base: type[Guard]) -> None:
+    with listening(base) as (address, server), Client(address) as client:
+        client.send(WHOLE)
+        assert client.answer()[0] == 200
+        server.should_exit = True
+        assert client.rest() == b""
+
+
 def test_long_answer_does_not_count_as_a_slow_head(base: type[Guard]) -> None:
     engine = FakeEngine()
     engine.delay_s = 0.5

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 from service_fakes import JPEG_BODY, picture
 from serving import Server, serve
+from sockets import Client
 
 FAKE = (str(Path(__file__).with_name("fake_server.py")),)
 
@@ -123,6 +124,16 @@ def test_accepted_requests_are_answered_before_it_stops() -> None:
         assert server.terminate() == 0
         sender.join()
         assert answers == [200]
+
+
+def test_idle_connection_is_closed_after_the_time_that_the_setting_gives() -> None:
+    with serve("--keep-alive-s", "1", command=FAKE) as server:
+        server.wait_until_listening()
+        address = httpx.URL(server.url)
+        with Client((address.host, address.port or 80)) as client:
+            client.send(b"GET /healthz HTTP/1.1\r\nHost: server\r\n\r\n")
+            assert client.answer()[0] == 200
+            assert client.is_closed()
 
 
 @pytest.mark.parametrize(("flag", "start"), [("--help", "usage: "), ("--version", "blendmask-")])
