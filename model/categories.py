@@ -11,8 +11,12 @@ import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+# Characters of an unknown name that are compared with the known ones, and repeated.
+_MAX_SEARCHED = 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,23 +55,42 @@ class Categories:
             ValueError: there is none; the message lists near matches.
         """
         text = str(wanted).strip()
+        if isinstance(wanted, int):
+            found = self._by_id.get(wanted)
+        else:
+            found = self._by_text.get(text) or self._by_text.get(text.lower())
+        if found is not None:
+            return found
         everything = (*self.things, *self.stuff)
-        by_name = () if isinstance(wanted, int) else everything
-        found = (
-            *(category for category in by_name if category.name == text),
-            *(category for category in by_name if category.name.lower() == text.lower()),
-            *(category for category in everything if str(category.id) == text),
-        )
-        if found:
-            return found[0]
         names = {category.name.lower(): category.name for category in everything}
-        near = difflib.get_close_matches(text.lower(), names, n=3)
+        # What is longer is like none of them, and would take the search a long time.
+        start = text[:_MAX_SEARCHED]
+        near = difflib.get_close_matches(start.lower(), names, n=3)
         hint = (
             f"near matches: {', '.join(names[n] for n in near)}"
             if near
             else f"there are {len(everything)}, such as {', '.join(list(names.values())[:3])}"
         )
-        raise ValueError(f"unknown class {text!r}; {hint}")
+        seen = start if len(text) <= _MAX_SEARCHED else f"{start}…"
+        raise ValueError(f"unknown class {seen!r}; {hint}")
+
+    @cached_property
+    def _by_id(self) -> dict[int, Category]:
+        return {category.id: category for category in (*self.things, *self.stuff)}
+
+    @cached_property
+    def _by_text(self) -> dict[str, Category]:
+        """By name, by name in lower case, by id in digits: what comes first wins."""
+        everything = (*self.things, *self.stuff)
+        found: dict[str, Category] = {}
+        for text_of in (
+            lambda category: category.name,
+            lambda category: category.name.lower(),
+            lambda category: str(category.id),
+        ):
+            for category in everything:
+                found.setdefault(text_of(category), category)
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON-ready dictionaries; `from_dict` reads them back."""

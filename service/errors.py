@@ -29,6 +29,8 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
+from service.wording import quoted
+
 MEDIA_TYPE = "application/problem+json"
 INTERNAL_DETAIL = "An unexpected error on the server; quote the request id when reporting it."
 
@@ -60,7 +62,7 @@ class ServiceError(Exception):
 
     def about_image(self, index: int, image_id: str | None) -> ServiceError:
         """Return the same refusal, naming the image of the request that caused it."""
-        name = f"image {index}" if image_id is None else f"image {index} ({image_id!r})"
+        name = f"image {index}" if image_id is None else f"image {index} ({quoted(image_id)})"
         return type(self)(
             f"{name}: {self.detail}",
             retry_after_s=self.retry_after_s,

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 _MAX_LENGTH = 80
 
+# A text is cut before it is written out: it may have tens of millions of characters.
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = _MAX_LENGTH
+
 
 def quoted(value: object) -> str:
     """Return the value as Python writes it, cut off where it gets long."""
-    text = repr(value)
-    return text if len(text) <= _MAX_LENGTH else text[: _MAX_LENGTH - 1] + "…"
+    if isinstance(value, str):
+        text = repr(value[:_MAX_LENGTH])
+        is_whole = len(value) <= _MAX_LENGTH
+    else:
+        text, is_whole = _SHORT.repr(value), True
+    return text if is_whole and len(text) <= _MAX_LENGTH else text[: _MAX_LENGTH - 1] + "…"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -26,6 +26,7 @@ UNMATCHED = "(none)"
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 # Of a path that is logged; a caller can send one of tens of thousands of characters.
 _MAX_PATH = 200
+_MAX_METHOD = 40
 
 
 class Envelope:
@@ -97,7 +98,12 @@ class Envelope:
         self._metrics.observe(
             method=method, route=route, code=status, seconds=seconds, stages=context.stages
         )
-        fields = {"method": scope["method"], "route": route, "code": status, "ms": 1000 * seconds}
+        fields = {
+            "method": scope["method"][:_MAX_METHOD],
+            "route": route,
+            "code": status,
+            "ms": 1000 * seconds,
+        }
         if scope["path"] != route:
             fields["path"] = scope["path"][:_MAX_PATH]
         if context.num_images is not None:

@@ -14,6 +14,8 @@ from service.engine import Task
 from service.errors import OptionError
 from service.wording import nearest, quoted
 
+# Of `classes`: they are looked up while others wait.
+MAX_CLASSES, MAX_CLASS_CHARACTERS = 10_000, 1000
 DIALECTS = ("native", "coco", "roboflow", "labelstudio", "cvat", "fiftyone")
 
 
@@ -71,6 +73,11 @@ class Options(BaseModel):
         names = {str(item).strip() for item in wanted} - {""}
         if not names:
             raise ValueError("Input should be at least one name or id")
+        if len(names) > MAX_CLASSES or max(map(len, names)) > MAX_CLASS_CHARACTERS:
+            raise ValueError(
+                f"Input should be at most {MAX_CLASSES} names or ids of at most "
+                f"{MAX_CLASS_CHARACTERS} characters"
+            )
         return tuple(sorted(names))
 
 

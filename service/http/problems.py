@@ -73,7 +73,7 @@ def _translate(error: HTTPException, request: Request, paths: tuple[str, ...]) -
         )
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "another method")
-        return WrongMethodError(f"{request.method} is not for {quoted(path)}; use {allowed}")
+        return WrongMethodError(f"{request.method[:40]} is not for {quoted(path)}; use {allowed}")
     if error.status_code < 500:
         return MalformedError("the request cannot be read; check its head and body")
     return InternalError(INTERNAL_DETAIL)

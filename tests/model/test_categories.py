@@ -82,3 +82,15 @@ def test_released_sizes_get_the_released_categories() -> None:
     assert default_categories(80, 53) == COCO_PANOPTIC
     assert [c.name for c in default_categories(1, 0).things] == ["person"]
     assert [c.name for c in default_categories(3, 0).things] == ["class 1", "class 2", "class 3"]
+
+
+def test_name_without_end_is_neither_searched_nor_repeated() -> None:
+    with pytest.raises(ValueError, match="unknown class 'xxx") as refusal:
+        COCO.find("x" * 10**6)
+    assert len(str(refusal.value)) < 200
+
+
+def test_first_of_several_with_a_name_or_id_is_found() -> None:
+    things = (Category(id=2, name="1"), Category(id=1, name="cat"), Category(id=3, name="Cat"))
+    categories = Categories(name="x", things=things)
+    assert [categories.find(wanted).id for wanted in ("1", 1, "CAT", "2", "3")] == [2, 2, 1, 2, 3]

@@ -192,6 +192,14 @@ def test_head_is_held_to_its_limit_exactly(
             assert client.answer()[0] == 200
 
 
+def test_method_without_end_is_not_repeated(base: type[Guard]) -> None:
+    with listening(base) as (address, _), Client(address) as client:
+        client.send(HEALTH.replace(b"GET", b"G" * 5000))
+        status, _, body = client.answer()
+        assert status in (400, 405)
+        assert len(body) < 500
+
+
 @pytest.mark.parametrize("behind", [b"", HEALTH, RUBBISH])
 def test_client_that_leaves_is_noticed_whatever_it_sent_behind_its_request(
     base: type[Guard], behind: bytes

@@ -91,3 +91,10 @@ def test_long_value_is_cut_off_in_the_answer() -> None:
     with pytest.raises(OptionError) as refusal:
         read_options("segment", [("masks", "x" * 10_000)], {})
     assert len(refusal.value.detail) < 200
+
+
+@pytest.mark.parametrize("classes", ["x" * 1001, ["bus", "x" * 10**6], list(range(10_001))])
+def test_classes_without_end_are_refused(classes: object) -> None:
+    with pytest.raises(OptionError, match="at most 10000 names or ids of at most 1000 char") as got:
+        read_options("segment", [], {"classes": classes})
+    assert len(got.value.detail) < 300
