@@ -1,7 +1,7 @@
 """Splits a multipart/form-data body that is already in memory (RFC 7578).
 
-The body is cut at its boundary in one pass of the bytes type, so no body, however
-malicious, costs more than its length.
+The body is searched for its boundary by the bytes type and only the parts' data are copied, so no
+body, however malicious, costs more than its length.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from python_multipart.multipart import parse_options_header
 
 from service.errors import MalformedError, TooLargeError
 
-MAX_PARTS = 1000
+MAX_PART_HEAD_BYTES = 16 * 2**10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,37 +24,56 @@ class Part:
     data: bytes
 
 
-def split_form(body: bytes, content_type: str) -> list[Part]:
+def split_form(body: bytes, content_type: str, max_parts: int) -> list[Part]:
     """Return the parts of a form, in order.
 
     Args:
         content_type: the header field, with the boundary.
+        max_parts: counted before any is looked at.
     Raises:
         MalformedError: no boundary is declared, or the body does not keep to it.
-        TooLargeError: more than `MAX_PARTS` parts.
+        TooLargeError: there are more parts.
     """
     boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
     if not boundary:
         raise MalformedError("the multipart Content-Type has no boundary; let the client set it")
     delimiter = b"\r\n--" + boundary
-    text = b"\r\n" + body
-    if text.count(delimiter) > MAX_PARTS:
-        raise TooLargeError(f"the form has more than {MAX_PARTS} parts; send fewer")
-    sections = text.split(delimiter)[1:]  # before the first delimiter: a preamble
-    if not sections or not sections[-1].startswith(b"--"):
-        raise MalformedError("the multipart body does not end with its boundary; it is cut off")
-    return [_parse_part(section) for section in sections[:-1]]
+    # The first may do without its line break; before it comes a preamble.
+    if body.startswith(delimiter[2:]):
+        start = len(delimiter) - 2
+    else:
+        start = body.find(delimiter) + len(delimiter)
+        if start < len(delimiter):
+            raise _cut_off()
+    num_parts = body.count(delimiter, start)  # the last one opens none
+    if num_parts > max_parts:
+        raise TooLargeError(f"the form has {num_parts} parts; send at most {max_parts}")
+    parts = []
+    for _ in range(num_parts):
+        end = body.index(delimiter, start)
+        parts.append(_parse_part(body, start, end))
+        start = end + len(delimiter)
+    if not body.startswith(b"--", start):
+        raise _cut_off()
+    return parts
 
 
-def _parse_part(section: bytes) -> Part:
-    padding, _, rest = section.partition(b"\r\n")
-    head, found, data = rest.partition(b"\r\n\r\n")
-    if padding.strip(b" \t") or not found:
-        raise MalformedError("a part of the multipart body has no header; check the boundary")
-    for line in head.split(b"\r\n"):
+def _cut_off() -> MalformedError:
+    return MalformedError("the multipart body does not end with its boundary; it is cut off")
+
+
+def _parse_part(body: bytes, start: int, end: int) -> Part:
+    first = body.find(b"\r\n", start, end)
+    head_end = body.find(b"\r\n\r\n", first, min(end, first + MAX_PART_HEAD_BYTES))
+    if first < 0 or head_end <= first or body[start:first].strip(b" \t"):
+        raise MalformedError(
+            "a part of the multipart body has no header, or one of more than "
+            f"{MAX_PART_HEAD_BYTES} bytes; check the boundary"
+        )
+    for line in body[first + 2 : head_end].split(b"\r\n"):
         field, _, value = line.partition(b":")
         if field.strip().lower() == b"content-disposition":
-            return _name_part(value.strip(), data)
+            return _name_part(value.strip(), body[head_end + 4 : end])
     raise MalformedError("a part of the multipart body has no Content-Disposition; name it")
 
 

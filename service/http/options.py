@@ -16,6 +16,8 @@ from service.wording import nearest, quoted
 
 # Of `classes`: they are looked up while others wait.
 MAX_CLASSES, MAX_CLASS_CHARACTERS = 10_000, 1000
+# What a JSON body has beside options.
+IMAGE_MEMBERS = ("images", "image")
 DIALECTS = ("native", "coco", "roboflow", "labelstudio", "cvat", "fiftyone")
 
 
@@ -124,8 +126,9 @@ def read_options(
         together = [",".join(values)] if name == "classes" else values
         given.extend((name, text) for text in together)
     for name, value in members.items():
+        _known(name, (*record.model_fields, *IMAGE_MEMBERS), "JSON member")
         if value is not None:
-            given.append((_known(name, (*record.model_fields, "images"), "JSON member"), value))
+            given.append((name, value))
     chosen: dict[str, Any] = {}
     for name, value in given:
         checked = _check(record, name, value)

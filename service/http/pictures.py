@@ -12,7 +12,6 @@ from service.configuration.settings import Settings
 from service.engine import Picture
 from service.errors import (
     NotAnImageError,
-    OptionError,
     ServiceError,
     TooLargeError,
     UnsupportedMediaError,
@@ -32,30 +31,28 @@ def image_refusals() -> Iterator[None]:
         raise NotAnImageError(str(error)) from None
 
 
-def judge_number(pictures: Sequence[Picture], settings: Settings) -> None:
-    """Refuse the request if it holds no or too many images."""
-    if not pictures:
-        raise OptionError("the request holds no image; send at least one")
-    if len(pictures) > settings.max_images:
-        raise TooLargeError(
-            f"the request holds {len(pictures)} images; send at most {settings.max_images}"
-        )
-
-
 def judge_pictures(pictures: Sequence[Picture], settings: Settings) -> tuple[Picture, ...]:
-    """Return the images with their sizes, if none is too large.
+    """Return the images of a request with their sizes, if none is too large.
 
     Raises:
         ServiceError: names the first bad image by index and id.
     """
-    judged = []
-    for index, picture in enumerate(pictures):
-        try:
-            height, width = _upright_size(picture.data, settings)
-        except ServiceError as error:
-            raise error.about_image(index, picture.id) from None
-        judged.append(replace(picture, height=height, width=width))
-    return tuple(judged)
+    return tuple(judge_picture(picture, index, settings) for index, picture in enumerate(pictures))
+
+
+def judge_picture(picture: Picture, index: int, settings: Settings) -> Picture:
+    """Return an image with its size, if that is not too large.
+
+    Args:
+        index: its place in the request.
+    Raises:
+        ServiceError: names the image by index and id.
+    """
+    try:
+        height, width = _upright_size(picture.data, settings)
+    except ServiceError as error:
+        raise error.about_image(index, picture.id) from None
+    return replace(picture, height=height, width=width)
 
 
 def _upright_size(data: bytes, settings: Settings) -> tuple[int, int]:

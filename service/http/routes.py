@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,12 +17,13 @@ from service.configuration.settings import Settings
 from service.engine import Engine, Job, ModelInfo, Picture, Task
 from service.errors import DeadlineError, NoSuchModelError, OptionError, UnavailableError
 from service.http.answers import join_answers
-from service.http.bodies import Body, choose_reader, receive_body
+from service.http.bodies import choose_reader, receive_body
 from service.http.connection import while_connected
 from service.http.context import RequestContext, context_of
 from service.http.negotiation import JSON, picture_type, time_allowed_s
 from service.http.options import PanopticOptions, SegmentOptions, read_options
-from service.http.pictures import judge_number, judge_pictures
+from service.http.pictures import judge_pictures
+from service.http.sent_images import Body, read_pictures
 from service.http.upload_room import Hold, UploadRoom
 from service.http.url_input import Budget, fetch_pictures, open_fetcher
 from service.wording import quoted
@@ -112,6 +112,7 @@ class SegmentationRoutes:
         read = choose_reader(
             request.headers.get("content-type"),
             request.headers.get("content-encoding"),
+            max_images=self._settings.max_images,
             takes_urls=self._fetcher is not None,
         )
         context = context_of(request)
@@ -121,16 +122,18 @@ class SegmentationRoutes:
             )
         with context.measure("parse"):
             if len(data) <= _PARSED_AT_ONCE_BYTES:
-                body, options = self._parse(task, query, read, data)
+                options, pictures, urls = self._parse(task, query, read, data)
             else:
-                body, options = await asyncio.to_thread(self._parse, task, query, read, data)
-        context.num_images = len(body.pictures)
+                options, pictures, urls = await asyncio.to_thread(
+                    self._parse, task, query, read, data
+                )
+        context.num_images = len(pictures)
         drawn_as = picture_type(options.render, request.headers.get("accept"))
         make_job = partial(self._make_job, task, options, drawn_as, deadline, context)
-        job = make_job(body.pictures)
-        if body.urls:
+        job = make_job(pictures)
+        if urls:
             with context.measure("fetch"):
-                pictures = await self._fetch(request, body, hold)
+                pictures = await self._fetch(request, pictures, urls, hold)
             job = make_job(pictures)  # anew: other models may have been loaded meanwhile
         return job
 
@@ -140,13 +143,10 @@ class SegmentationRoutes:
         query: Sequence[tuple[str, str]],
         read: Callable[[bytes], Body],
         data: bytes,
-    ) -> tuple[Body, SegmentOptions | PanopticOptions]:
+    ) -> tuple[SegmentOptions | PanopticOptions, tuple[Picture, ...], dict[int, str]]:
         body = read(data)
         options = read_options(task, query, body.options)
-        judge_number(body.pictures, self._settings)
-        if not body.urls:
-            body = replace(body, pictures=judge_pictures(body.pictures, self._settings))
-        return body, options
+        return options, *read_pictures(body, self._settings)
 
     def _make_job(
         self,
@@ -178,12 +178,18 @@ class SegmentationRoutes:
             traceparent=context.traceparent,
         )
 
-    async def _fetch(self, request: Request, body: Body, hold: Hold) -> tuple[Picture, ...]:
+    async def _fetch(
+        self,
+        request: Request,
+        pictures: tuple[Picture, ...],
+        urls: Mapping[int, str],
+        hold: Hold,
+    ) -> tuple[Picture, ...]:
         """Return the pictures, those too that were given by URL."""
         assert self._fetcher is not None
-        num_bytes = sum(len(picture.data) for picture in body.pictures)
+        num_bytes = sum(len(picture.data) for picture in pictures)
         budget = Budget(self._settings.max_body_bytes, hold, used=num_bytes)
-        fetching = fetch_pictures(body.pictures, body.urls, self._fetcher, budget)
+        fetching = fetch_pictures(pictures, urls, self._fetcher, budget)
         pictures = await while_connected(request.receive, fetching)
         return await asyncio.to_thread(judge_pictures, pictures, self._settings)
 

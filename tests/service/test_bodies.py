@@ -128,11 +128,11 @@ def test_json_brings_options_beside_the_images() -> None:
         ({}, 422, "no 'images'"),
         ({"images": {}}, 422, "not a list"),
         ({"images": []}, 422, "no image"),
-        ({"images": [3]}, 422, "image 0 is not an object"),
+        ({"images": [3]}, 422, "image 0: it is not an object"),
         ({"image": BASE64, "images": [BASE64]}, 422, "both"),
         ({"images": [{"dat": BASE64}]}, 422, "the nearest known one is 'data'"),
         ({"images": [BASE64, {"id": "b"}]}, 422, "image 1 ('b'): it has no 'data'"),
-        ({"image": {"data": BASE64, "id": 3}}, 422, "id 3"),
+        ({"image": {"data": BASE64, "id": 3}}, 422, "id is 3"),
         ({"images": [BASE64, {"data": "@@@@", "id": "q"}]}, 400, "image 1 ('q')"),
         ({"image": "data:image/jpeg,abcd"}, 400, "base64"),
         ({"image": "data:image/jpeg;base64"}, 400, "base64"),
@@ -172,11 +172,11 @@ def test_compressed_body_is_415() -> None:
 def test_a_name_of_an_image_that_is_no_name_is_refused() -> None:
     long = "x" * 1001
     answer = post(FakeEngine(), {"images": [BASE64, {"data": BASE64, "id": long}]})
-    body = assert_problem(answer, 422, "the id of image 1 has 1001 characters", "at most 1000")
+    body = assert_problem(answer, 422, "image 1: its id has 1001 characters", "at most 1000")
     assert len(body["detail"]) < 200
 
     answer = call(app_of(), "POST", "/segment", files={"image": (long, PICTURE)})
-    assert_problem(answer, 422, "the file name of image 0 has 1001 characters")
+    assert_problem(answer, 422, "image 0: its file name has 1001 characters")
 
 
 def test_a_long_name_comes_back_whole() -> None:

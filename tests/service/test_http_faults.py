@@ -192,6 +192,13 @@ def test_head_is_held_to_its_limit_exactly(
             assert client.answer()[0] == 200
 
 
+def test_length_of_thousands_of_digits_is_no_defect_of_ours(base: type[Guard]) -> None:
+    length = b"Content-Length: %b%d" % (b"0" * 6000, len(PICTURE))
+    with listening(base) as (address, _), Client(address) as client:
+        client.send(HEAD + length + b"\r\n\r\n" + PICTURE)
+        assert client.answer()[0] in (200, 400)
+
+
 def test_method_without_end_is_not_repeated(base: type[Guard]) -> None:
     with listening(base) as (address, _), Client(address) as client:
         client.send(HEALTH.replace(b"GET", b"G" * 5000))

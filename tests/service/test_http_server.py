@@ -91,14 +91,14 @@ def test_head_without_end_is_refused(base: type[Guard]) -> None:
 
 
 def test_idle_connection_is_kept_for_a_while_and_then_closed(base: type[Guard]) -> None:
-    with listening(base, head_timeout_s=0.2, keep_alive_s=1) as (address, _):
-        with Client(address) as client:
-            for _ in range(2):
-                client.send(WHOLE)
-                status, fields, _ = client.answer()
-                assert (status, "connection" in fields) == (200, False)
-                time.sleep(0.4)  # longer than a head may take
-            assert client.rest() == b""
+    limits = {"head_timeout_s": 0.2, "keep_alive_s": 1}
+    with listening(base, **limits) as (address, _), Client(address) as client:
+        for _ in range(2):
+            client.send(WHOLE)
+            status, fields, _ = client.answer()
+            assert (status, "connection" in fields) == (200, False)
+            time.sleep(0.4)  # longer than a head may take
+        assert client.rest() == b""
 
 
 def test_idle_connection_is_closed_when_the_server_stops(base: type[Guard]) -> None:

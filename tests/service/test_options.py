@@ -93,6 +93,11 @@ def test_long_value_is_cut_off_in_the_answer() -> None:
     assert len(refusal.value.detail) < 200
 
 
+def test_unknown_member_is_refused_though_it_is_null() -> None:
+    with pytest.raises(OptionError, match="unknown JSON member 'masc'"):
+        read_options("segment", [], {"masc": None})
+
+
 @pytest.mark.parametrize("classes", ["x" * 1001, ["bus", "x" * 10**6], list(range(10_001))])
 def test_classes_without_end_are_refused(classes: object) -> None:
     with pytest.raises(OptionError, match="at most 10000 names or ids of at most 1000 char") as got:
