@@ -6,13 +6,21 @@ body, however malicious, costs more than its length.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.multipart import parse_options_header
 
 from service.errors import MalformedError, TooLargeError
 
 MAX_PART_HEAD_BYTES = 16 * 2**10
+
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
+# RFC 5987: charset'language'characters, percent-encoded.
+_EXTENDED_FILE_NAME = re.compile(
+    rb";\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[^';\s]*'([^';\s]*)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +92,16 @@ def _name_part(disposition: bytes, data: bytes) -> Part:
     file_name = options.get(b"filename")
     return Part(
         name=options[b"name"].decode("utf-8", "replace"),
-        file_name=None if file_name is None else file_name.decode("utf-8", "replace"),
+        file_name=_extended_file_name(disposition)
+        if file_name is None
+        else file_name.decode("utf-8", "replace"),
         data=data,
     )
+
+
+def _extended_file_name(disposition: bytes) -> str | None:
+    """Return the name in `filename*`, which RFC 7578 forbids and some clients send alone."""
+    found = _EXTENDED_FILE_NAME.search(_QUOTED.sub(b'""', disposition))
+    if found is None:
+        return None
+    return unquote_to_bytes(found[2]).decode(found[1].decode("ascii"), "replace")

@@ -63,3 +63,23 @@ def test_head_of_a_part_without_end_is_malformed() -> None:
     head = b"Content-Disposition: form-data; name=a; x=" + b"x" * MAX_PART_HEAD_BYTES
     with pytest.raises(MalformedError, match=str(MAX_PART_HEAD_BYTES)):
         split_form(b"--xx\r\n" + head + b"\r\n\r\n\r\n--xx--", TYPE, 1)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ("filename*=UTF-8''%C3%BC%20b.png", "ü b.png"),
+        ("filename*=iso-8859-1'de'%FC.png", "ü.png"),
+        ("Filename* = utf-8''a%2Cb", "a,b"),
+        ("filename*=UTF-8''other; filename=plain", "plain"),
+        ("filename*=utf-16''%00a", None),
+        ("filename*=no-such-charset", None),
+        ("x=\"; filename*=UTF-8''inside\"", None),
+    ],
+)
+def test_extended_file_name_is_read_where_it_comes_alone(
+    parameters: str, expected: str | None
+) -> None:
+    head = f"Content-Disposition: form-data; name=image; {parameters}"
+    [part] = split_form(f"--xx\r\n{head}\r\n\r\n1\r\n--xx--".encode(), TYPE, 1)
+    assert (part.file_name, part.data) == (expected, b"1")
