@@ -21,6 +21,8 @@ def get(path: str, headers: dict[str, str] | None = None, **settings: object) ->
         {"Authorization": "bearer second"},
         {"X-API-Key": "second"},
         {"Authorization": "Basic dXNlcjpwYXNz", "X-API-Key": "first"},
+        {"Authorization": "Bearer of-another-service", "X-API-Key": "first"},
+        {"Authorization": "Bearer first", "X-API-Key": "of-another-service"},
     ],
 )
 def test_any_of_the_keys_opens(headers: dict[str, str]) -> None:
@@ -41,7 +43,7 @@ def test_missing_key_is_401_that_says_how_to_send_one(headers: dict[str, str] | 
         {"Authorization": "Bearer firstsecond"},
         {"X-API-Key": "First"},
         {"X-API-Key": ""},
-        {"Authorization": "Bearer wrong", "X-API-Key": "first"},
+        {"Authorization": "Bearer wrong", "X-API-Key": "false"},
         {"X-API-Key": "ключ".encode().decode("latin-1")},
     ],
 )
