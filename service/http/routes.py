@@ -128,7 +128,8 @@ class SegmentationRoutes:
                     self._parse, task, query, read, data
                 )
         context.num_images = len(pictures)
-        drawn_as = picture_type(options.render, request.headers.get("accept"))
+        accept = ", ".join(request.headers.getlist("accept"))  # lines of one field (RFC 9110, 5.3)
+        drawn_as = picture_type(options.render, accept)
         make_job = partial(self._make_job, task, options, drawn_as, deadline, context)
         job = make_job(pictures)
         if urls:

@@ -143,6 +143,17 @@ def test_overlay_answers_the_picture(url: str, accept: str, media_type: str) -> 
     assert engine.jobs[0].picture_type == media_type
 
 
+def test_accept_of_several_lines_counts_as_one() -> None:
+    for lines, media_type in (
+        (("image/jpeg;q=0.5", "image/png"), PNG),
+        (("image/png", "application/json"), "application/json"),
+        (("image/png", "text/html, */*"), "application/json"),
+    ):
+        headers = [("Content-Type", "image/jpeg"), *(("Accept", line) for line in lines)]
+        answer = call(app_of(), "POST", "/segment", content=picture(), headers=headers)
+        assert answer.headers["content-type"] == media_type
+
+
 def test_overlay_of_two_images_is_refused() -> None:
     engine = FakeEngine()
     files = [("image", picture()), ("image", picture())]
