@@ -63,7 +63,10 @@ def refusal(num_waiting: int, after_s: float) -> QueueFullError:
     Args:
         num_waiting: images for the same model.
     """
-    queue = f"{num_waiting} images are waiting already" if num_waiting else "the server is busy"
+    queue = "the server is busy"
+    if num_waiting:
+        images = "1 image is" if num_waiting == 1 else f"{num_waiting} images are"
+        queue = f"{images} waiting already"
     return QueueFullError(
         f"{queue}; send the request again later", retry_after_s=max(1, math.ceil(after_s))
     )

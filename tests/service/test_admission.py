@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from service.errors import QueueFullError
-from service.pool.admission import Load, Wait, admit
+from service.pool.admission import Load, Wait, admit, refusal
 
 _LIMITS = Load(images=10, bytes=1000, pixels=10_000)
 _QUICK = Wait(waiting=1.0, own=0.1, allowed=30.0)
@@ -44,3 +44,11 @@ def test_retry_after_is_a_second_at_least() -> None:
     with pytest.raises(QueueFullError) as refused:
         admit(_load(), _load(10), _LIMITS, Wait(waiting=0.01, own=0.0, allowed=30.0))
     assert refused.value.retry_after_s == 1
+
+
+@pytest.mark.parametrize(
+    ("num_waiting", "start"),
+    [(0, "the server is busy;"), (1, "1 image is waiting"), (2, "2 images are waiting")],
+)
+def test_refusal_says_how_many_wait(num_waiting: int, start: str) -> None:
+    assert refusal(num_waiting, 1.0).detail.startswith(start)
