@@ -41,7 +41,11 @@ given twice with different values, is refused. Every error is `application/probl
 _RUN_DESCRIPTION = """\
 The bytes decide the image format, not the `Content-Type`; a body without a type is read as raw
 bytes. Boxes and masks are in pixels of the upright image (EXIF orientation applied). Several
-images are answered whole or not at all; an error names the first bad one.
+images are answered whole or not at all; an error names the first bad one, where what is seen from
+the members and headers of all images comes before what shows only when one is fetched or decoded.
+
+Keep the connection open in both directions until the answer has come: a client that closes its
+own side after sending counts as gone, and its request is dropped.
 """
 
 

@@ -54,8 +54,9 @@ def headers() -> dict[str, Any]:
             "schema": {"type": "string"},
         },
         "ServerTiming": {
-            "description": "Milliseconds by stage: read, parse, queue, decode, preprocess, "
-            "forward, postprocess, encode, total.",
+            "description": "Milliseconds by stage, of those that the request went through: read, "
+            "parse, fetch, queue, decode, preprocess, forward, postprocess, encode, serialise, "
+            "total.",
             "schema": {"type": "string"},
         },
         "RetryAfter": {

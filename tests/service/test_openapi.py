@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from service_fakes import app_of, call
 
 from service.engine import Task
 from service.errors import KINDS, problem
-from service.http import examples
+from service.http import examples, routes
 from service.http.options import RECORDS
 from service.http.schemas import (
     PanopticAnswer,
@@ -17,6 +19,7 @@ from service.http.schemas import (
     SegmentAnswer,
     SegmentRequest,
 )
+from service.worker.report import STAGES
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +128,14 @@ def test_longest_id_of_an_image_is_documented(document: dict[str, Any]) -> None:
     assert "422" in member["description"]
     form = document["paths"]["/segment"]["post"]["requestBody"]["content"]["multipart/form-data"]
     assert "more than 1000 characters is refused with 422" in form["schema"]["description"]
+
+
+def test_every_stage_of_the_timing_is_documented(document: dict[str, Any]) -> None:
+    description = document["components"]["headers"]["ServerTiming"]["description"]
+    here = set(re.findall(r'\.measure\("(\w+)"\)', Path(routes.__file__).read_text()))
+    assert "fetch" in here
+    for stage in (*here, "queue", *STAGES, "total"):
+        assert re.search(rf"\b{stage}\b", description), stage
 
 
 def test_every_error_is_a_problem_document(document: dict[str, Any]) -> None:
