@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 from service.configuration.settings import Settings
 from service.engine import Task
 from service.http import examples
-from service.http.bodies import FORM_TYPE, JSON_TYPE, MAX_ID_CHARACTERS, PART_NAMES, RAW_TYPES
+from service.http.bodies import FORM_TYPE, JSON_TYPE, PART_NAMES, RAW_TYPES
 from service.http.keys import open_paths
 from service.http.negotiation import JPEG, PNG
 from service.http.openapi_answers import REF, header_references, headers, problems, reference
@@ -24,6 +24,7 @@ from service.http.schemas import (
     SegmentAnswer,
     SegmentRequest,
 )
+from service.http.sent_images import MAX_ID_CHARACTERS
 from service.watch.metrics import MEDIA_TYPE as METRICS_TYPE
 
 _BINARY = {"type": "string", "format": "binary"}

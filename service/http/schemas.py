@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from model.geometry import SIZE_DIVISOR
 from service.configuration.settings import Settings
 from service.engine import ModelInfo, Task
-from service.http.bodies import MAX_ID_CHARACTERS
 from service.http.options import RECORDS, Options, PanopticOptions, SegmentOptions
+from service.http.sent_images import MAX_ID_CHARACTERS
 
 
 class Wire(BaseModel):

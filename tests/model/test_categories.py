@@ -93,4 +93,4 @@ def test_name_without_end_is_neither_searched_nor_repeated() -> None:
 def test_first_of_several_with_a_name_or_id_is_found() -> None:
     things = (Category(id=2, name="1"), Category(id=1, name="cat"), Category(id=3, name="Cat"))
     categories = Categories(name="x", things=things)
-    assert [categories.find(wanted).id for wanted in ("1", 1, "CAT", "2", "3")] == [2, 2, 1, 2, 3]
+    assert [categories.find(wanted).id for wanted in ("1", 1, "CAT", "2", "3")] == [2, 1, 1, 2, 3]
