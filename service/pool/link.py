@@ -141,8 +141,10 @@ class WorkerLink:
         self.sent.add(sent)
 
     def stop(self) -> None:
-        """Ask it to finish what it has, and to end."""
-        if self.state not in ("stopping", "gone"):
+        """Ask it to finish what it has, and to end; one that only loads is ended at once."""
+        if self.state in ("starting", "loaded"):
+            self.kill("stopped")
+        elif self.state not in ("stopping", "gone"):
             self.state = "stopping"
             self._stop_asked = time.monotonic()
             self.send({"kind": "stop"})
@@ -173,6 +175,8 @@ class WorkerLink:
                     start_new_session=True,  # a Ctrl-C at the terminal is for the server alone
                 )
             self.pid = process.pid
+            if self._killed_for is not None:  # while it was being started
+                self.kill(self._killed_for)
             assert process.stderr is not None
             is_json = self.load.get("log_format") == "json"
             self._output = asyncio.create_task(

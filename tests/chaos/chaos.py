@@ -27,6 +27,7 @@ SCENARIOS: dict[str, Callable[[Harm], Row | None]] = {
     for scenario in (
         worker_harm.killed,
         worker_harm.stopped,
+        worker_harm.reloaded,
         worker_harm.hanging,
         worker_harm.crashing,
         worker_harm.segfaulting,
@@ -40,6 +41,7 @@ SCENARIOS: dict[str, Callable[[Harm], Row | None]] = {
         surroundings_harm.terminated,
         surroundings_harm.full_shared_memory,
         surroundings_harm.full_disk,
+        surroundings_harm.unread_log,
     )
 }
 

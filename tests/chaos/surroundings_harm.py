@@ -59,6 +59,37 @@ def full_disk(harm: Harm) -> Row | None:
         )
 
 
+def unread_log(harm: Harm) -> Row:
+    """A log that nobody reads: its pipe is full after some hundred lines."""
+    row = Row(scenario="a log that nobody reads", tally=Tally(), injected=1)
+    with tempfile.TemporaryDirectory() as folder:
+        pipe = Path(folder) / "log"
+        os.mkfifo(pipe)
+        wrapper = ("-c", _EXEC, "sh", "-c", f'exec "$0" "$@" 2<>{pipe}', sys.executable)
+        weights = () if harm.weights is None else ("--weights", str(harm.weights))
+        command = (*wrapper, *harm.command)
+        with serve(*weights, "--grace-s", "1", command=command) as server:
+            server.wait_until_ready()
+            with harm.load(server) as load:
+                row.tally = load.tally
+                row.others = {"404, to fill it": sum(_is_missing(server) for _ in range(1000))}
+                time.sleep(3)
+                load.stop()
+                row.notes += still_serves(server, load.tally)
+            if (code := server.terminate()) != 0:
+                row.notes.append(f"exit code {code}")
+    return row
+
+
+def _is_missing(server: Server) -> bool:
+    try:
+        urllib.request.urlopen(f"{server.url}/nothing", timeout=10).close()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code == 404
+    return False
+
+
 def _readiness(server: Server) -> int:
     try:
         with urllib.request.urlopen(f"{server.url}/readyz", timeout=10) as answer:

@@ -11,6 +11,7 @@ from collections import Counter
 
 import faulty_worker
 from chaos_server import Harm, Row, still_serves, until_replaced, worker_pids
+from serving import Server
 from steady_load import Client, Picture, plain_picture
 
 
@@ -45,6 +46,37 @@ def _signalled(harm: Harm, name: str, number: signal.Signals, times: int, *flags
         load.stop()
         row.notes += still_serves(server, load.tally)
     return row
+
+
+def reloaded(harm: Harm) -> Row:
+    """Weights loaded anew, every other time with a worker killed meanwhile."""
+    draw = random.Random(0)
+    with harm.server() as server, harm.load(server) as load:
+        row = Row(scenario="reload, with and without kill -9", tally=load.tally)
+        row.injected = 2 * harm.num_faults
+        for number in range(row.injected):
+            time.sleep(draw.uniform(0.2, 0.6))
+            pids = worker_pids(server)
+            server.process.send_signal(signal.SIGHUP)
+            if number % 2:
+                time.sleep(draw.uniform(0.0, 4.0))
+                for pid in set(pids) & set(worker_pids(server)):
+                    os.kill(pid, signal.SIGKILL)
+            row.ready_s.append(until_replaced(server, pids))
+        time.sleep(1)
+        load.stop()
+        row.notes += still_serves(server, load.tally)
+        if (number := _num_workers_in_the_end(server)) != 1:
+            row.notes.append(f"{number} workers in the end")
+    return row
+
+
+def _num_workers_in_the_end(server: Server) -> int:
+    """Return how many there are, once those that were told to end have had the time to."""
+    latest = time.monotonic() + 10
+    while len(worker_pids(server)) != 1 and time.monotonic() < latest:
+        time.sleep(0.1)
+    return len(worker_pids(server))
 
 
 def hanging(harm: Harm) -> Row:

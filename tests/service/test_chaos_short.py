@@ -27,6 +27,7 @@ HARM = Harm(
     "scenario",
     [
         worker_harm.killed,
+        worker_harm.reloaded,
         client_harm.vanishing,
         client_harm.malformed,
         surroundings_harm.terminated,
