@@ -9,7 +9,8 @@ answer    taken within `body_timeout_s`, as long as it does not get on by `MIN_P
 refusal   an answer that comes before the whole body has come ends the connection: what still
           arrives is thrown away for `LINGER_S`, so that the client is not cut off before it
           has read why
-crowd     a connection beyond `max_connections` is told 503; beyond twice as many, cut off
+crowd     a connection beyond `max_connections` takes the place of the one that has been idle for
+          longest; if none has been for `IDLE_S`, it is told 503; beyond twice as many, cut off
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 MIN_PROGRESS_BYTES = 64 * 2**10
 LINGER_S = 2.0
 LINGER_BYTES = 64 * 2**20
+# As a request may be on its way into a connection that was in use just now.
+IDLE_S = 1.0
 
 # How far the client has come with the request that it is at.
 Reading = Literal["nothing", "head", "body", "whole", "rubbish"]
@@ -90,6 +93,8 @@ class Guard(asyncio.Protocol):
     flow: FlowControl
     loop: asyncio.AbstractEventLoop
     tasks: set[asyncio.Task[None]]
+    timeout_keep_alive: int
+    timeout_keep_alive_task: asyncio.TimerHandle | None
 
     _is_spoilt = False
     _head_timer: asyncio.TimerHandle | None = None
@@ -142,7 +147,7 @@ class Guard(asyncio.Protocol):
         )
         if len(self.connections) > 2 * self.limits.max_connections:
             self._raw.abort()
-        elif len(self.connections) > self.limits.max_connections:
+        elif len(self.connections) > self.limits.max_connections and not self._make_room():
             self.app_state[IS_CROWDED] = True
         self._arm_head()
 
@@ -190,6 +195,21 @@ class Guard(asyncio.Protocol):
         task = self.loop.create_task(cycle.run_asgi(self.app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
+
+    def idle_s(self) -> float:
+        """Return for how long the client, which has all its answers, has sent nothing; or 0."""
+        timer = self.timeout_keep_alive_task
+        is_open = not self._raw.is_closing() and not self._raw.get_write_buffer_size()
+        if timer is None or not is_open or self._is_answering():
+            return 0.0
+        return self.loop.time() - (timer.when() - self.timeout_keep_alive)
+
+    def _make_room(self) -> bool:
+        idlest: Guard = max(self.connections, key=Guard.idle_s)
+        if idlest.idle_s() < IDLE_S:
+            return False
+        idlest._raw.close()
+        return True
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

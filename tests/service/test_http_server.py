@@ -243,6 +243,33 @@ def test_crowd_is_refused_with_503_but_for_probes(base: type[Guard]) -> None:
             assert probe.answer()[0] == 200
 
 
+@pytest.mark.parametrize(("enough_s", "code"), [(0.2, 200), (60.0, 503)])
+def test_newcomer_takes_the_place_of_the_longest_idle(
+    base: type[Guard], enough_s: float, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_server, "IDLE_S", enough_s)
+    engine = FakeEngine()
+    with (
+        listening(base, engine, max_connections=3) as (address, _),
+        Client(address) as busy,
+        Client(address) as idlest,
+        Client(address) as idle,
+    ):
+        for client in (busy, idlest, idle):
+            client.send(WHOLE)
+            assert client.answer()[0] == 200
+        engine.delay_s = 1.0
+        busy.send(WHOLE)
+        time.sleep(0.4)
+        with Client(address) as newcomer:
+            newcomer.send(WHOLE)
+            assert newcomer.answer()[0] == code
+            for client in (busy, idle) if code == 200 else (busy, idle, idlest):
+                client.send(WHOLE)
+                assert client.answer()[0] == 200
+            assert code == 503 or idlest.is_closed()
+
+
 def test_connection_beyond_twice_the_limit_is_cut_off(base: type[Guard]) -> None:
     with (
         listening(base, max_connections=1) as (address, _),
