@@ -54,13 +54,15 @@ def overhead(setup: Setup) -> Section:
         }
         for number, (single, bulk) in enumerate(zip(singles, bulks, strict=True))
     ]
+    lost = _median(losses)
     text = (
         f"{len(order)} pictures a round, {setup.threads} threads in either process. One at a time "
         f"the server adds {_median(added):.2f} ms at p50 (median of the rounds; "
         f"{percentile(pairs, 50):.2f} ms as the median over pairs of the same picture). From "
-        f"{setup.clients} clients it has {100 * _median(losses):.1f} % less throughput than the "
-        f"loop with decoding ahead and batches of up to {setup.max_batch} of one canvas, which "
-        "shares the machine with no generator.\n\n"
+        f"{setup.clients} clients it has {100 * abs(lost):.1f} % "
+        f"{'less' if lost > 0 else 'more'} throughput than the loop with decoding ahead "
+        f"and batches of up to {setup.max_batch} of one canvas, which shares the "
+        "machine with no generator.\n\n"
     )
     return Section(
         title="Beside a bare Predictor loop",

@@ -11,22 +11,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
 
-import numpy as np
-
 from model.categories import Categories
-from model.geometry import canvas_size
 from model.stages import StageTimes
 from model.structures import ImageBatch, Instances, PanopticSegmentation
 from service.errors import ServiceError
 from service.pool.arena import ArenaView
 from service.worker.failures import Failure, failure_of, one_line
+from service.worker.groups import DecodedPicture, Group, PreparedBatch, grouped
 from service.worker.models import LoadedModel, free_memory
 from service.worker.pictures import PictureTask, decode_picture, encode_answer, num_instances
 from service.worker.report import BatchReport, Send
@@ -37,52 +33,6 @@ log = logging.getLogger(__name__)
 Result = Instances | PanopticSegmentation
 # Has an answer encoded, some time.
 Encode = Callable[[PictureTask, Callable[[], None]], object]
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecodedPicture:
-    """A picture that can be run."""
-
-    task: PictureTask
-    image: np.ndarray
-
-
-@dataclass(kw_only=True)
-class Group:
-    """Pictures of a batch that share canvas and task.
-
-    canvas: (height, width) by the decoded pictures, whatever the headers said.
-    batch: None until they are on the device.
-    """
-
-    model: LoadedModel
-    canvas: tuple[int, int]
-    pictures: Sequence[DecodedPicture]
-    batch: ImageBatch | None = None
-
-    @property
-    def tasks(self) -> list[PictureTask]:
-        """What is wanted of the pictures."""
-        return [picture.task for picture in self.pictures]
-
-    @property
-    def pixels(self) -> int:
-        """The padded pixels of one picture."""
-        return self.canvas[0] * self.canvas[1]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreparedBatch:
-    """What there is to run of a batch, possibly nothing."""
-
-    groups: list[Group]
-    report: BatchReport
-
-    @property
-    def is_brief(self) -> bool:
-        """Whether it is one picture, with an answer that is encoded in no time."""
-        tasks = [task for group in self.groups for task in group.tasks]
-        return len(tasks) == 1 and tasks[0].is_brief
 
 
 class _UnwantedError(Exception):
@@ -135,7 +85,7 @@ class BatchRunner:
         try:
             model = self._models[header["model"]]
             decoded = self._map_of(tasks)(lambda task: self._decode(task, report), tasks)
-            groups = _grouped(model, [picture for picture in decoded if picture is not None])
+            groups = grouped(model, [picture for picture in decoded if picture is not None])
         except Exception as error:
             self._give_up(error, tasks, report)
         ready = [group for group in groups if self._put_on_device(group, report)]
@@ -239,8 +189,7 @@ class BatchRunner:
             self._run_in_halves(group, report, encode)
         else:
             for picture in group.pictures:
-                alone = Group(model=group.model, canvas=group.canvas, pictures=[picture])
-                self._run_group(alone, report, encode)
+                self._run_group(group.unprepared([picture]), report, encode)
 
     def _only_wanted(self, group: Group, report: BatchReport) -> Group:
         """Return the part of a group that somebody waits for, and close the rest."""
@@ -249,12 +198,7 @@ class BatchRunner:
             return group
         for i in set(range(len(group.pictures))).difference(kept):
             report.drop(group.pictures[i].task)
-        return Group(
-            model=group.model,
-            canvas=group.canvas,
-            pictures=[group.pictures[i] for i in kept],
-            batch=None if group.batch is None or not kept else group.batch.part(kept),
-        )
+        return group.part(kept)
 
     def _run_in_halves(self, group: Group, report: BatchReport, encode: Encode) -> None:
         """Run what did not fit into the memory as two groups; give up a picture that is alone."""
@@ -266,8 +210,7 @@ class BatchRunner:
             report.too_big(group.tasks[0], group.pixels)
             return
         for half in (group.pictures[: number // 2], group.pictures[number // 2 :]):
-            part = Group(model=group.model, canvas=group.canvas, pictures=half)
-            self._run_group(part, report, encode)
+            self._run_group(group.unprepared(half), report, encode)
 
     def _compute(self, group: Group, report: BatchReport) -> Sequence[Result]:
         predictor = group.model.predictor
@@ -314,12 +257,3 @@ class BatchRunner:
         if failure_of(error) is Failure.DEVICE:
             self._on_fatal(one_line(error))
         report.defect(tasks, one_line(error))
-
-
-def _grouped(model: LoadedModel, pictures: Iterable[DecodedPicture]) -> list[Group]:
-    config = model.predictor.config.input
-    groups: defaultdict[tuple[str, tuple[int, int]], list[DecodedPicture]] = defaultdict(list)
-    for picture in pictures:
-        height, width = picture.image.shape[:2]
-        groups[picture.task.task, canvas_size(height, width, config)].append(picture)
-    return [Group(model=model, canvas=key[1], pictures=group) for key, group in groups.items()]

@@ -35,7 +35,8 @@ from service.worker.heart import Heart
 from service.worker.wanted import Wanted
 
 if TYPE_CHECKING:
-    from service.worker.batches import BatchRunner, PreparedBatch
+    from service.worker.batches import BatchRunner
+    from service.worker.groups import PreparedBatch
     from service.worker.models import LoadedModel
 
 log = logging.getLogger("service.worker.process")  # not __main__, as which it runs
