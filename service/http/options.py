@@ -38,11 +38,12 @@ class Options(BaseModel):
         le=1000,
         description="Keep the best by score. The model itself keeps at most its own limit.",
     )
-    classes: tuple[str, ...] | None = Field(
+    classes: tuple[str | int, ...] | None = Field(
         None,
         min_length=1,
         description="Keep these only: category names or ids, comma-separated or repeated, or whole "
-        "ones in a JSON list; a name is looked for before an id; by default all.",
+        "ones in a JSON list; a text is a name before it is an id, a JSON number an id; by "
+        "default all.",
     )
     render: Literal["json", "overlay"] | None = Field(
         None,
@@ -72,15 +73,15 @@ class Options(BaseModel):
         wanted = wanted if isinstance(wanted, list | tuple) else [wanted]
         if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in wanted):
             raise ValueError("Input should be names or ids")
-        names = {str(item).strip() for item in wanted} - {""}
+        names = {item.strip() if isinstance(item, str) else item for item in wanted} - {""}
         if not names:
             raise ValueError("Input should be at least one name or id")
-        if len(names) > MAX_CLASSES or max(map(len, names)) > MAX_CLASS_CHARACTERS:
+        if len(names) > MAX_CLASSES or max(len(str(name)) for name in names) > MAX_CLASS_CHARACTERS:
             raise ValueError(
                 f"Input should be at most {MAX_CLASSES} names or ids of at most "
                 f"{MAX_CLASS_CHARACTERS} characters"
             )
-        return tuple(sorted(names))
+        return tuple(sorted(names, key=lambda name: (str(name), isinstance(name, int))))
 
 
 class SegmentOptions(Options):

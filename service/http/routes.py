@@ -225,7 +225,7 @@ def find_model(loaded: Sequence[ModelInfo], name: str) -> ModelInfo:
     raise NoSuchModelError(f"no loaded model is called {quoted(name)}; there are: {names}")
 
 
-def _category_ids(model: ModelInfo, classes: tuple[str, ...] | None) -> frozenset[int] | None:
+def _category_ids(model: ModelInfo, classes: tuple[str | int, ...] | None) -> frozenset[int] | None:
     if classes is None:
         return None
     try:

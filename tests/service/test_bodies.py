@@ -3,10 +3,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from service_fakes import FakeEngine, app_of, assert_problem, call, picture
+from service_fakes import INSTANCE_MODEL, FakeEngine, app_of, assert_problem, call, picture
+
+from model.categories import Categories, Category
 
 PICTURE = picture()
 BASE64 = base64.b64encode(PICTURE).decode()
@@ -116,6 +119,17 @@ def test_json_brings_options_beside_the_images() -> None:
     [job] = engine.jobs
     assert (job.score_threshold, job.max_instances, job.masks) == (0.5, 7, "none")
     assert job.category_ids == frozenset({6, 17})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ids"), [(2, {2}), ("2", {3}), ([2, "2"], {2, 3}), (["2", 1], {3, 1}), ("3", {3})]
+)
+def test_number_is_an_id_where_classes_are_called_by_digits(wanted: Any, ids: set[int]) -> None:
+    things = (Category(id=1, name="0"), Category(id=2, name="1"), Category(id=3, name="2"))
+    digits = Categories(name="digits", things=things)
+    engine = FakeEngine([replace(INSTANCE_MODEL, categories=digits)])
+    assert post(engine, {"image": BASE64, "classes": wanted}).status_code == 200
+    assert engine.jobs[0].category_ids == ids
 
 
 @pytest.mark.parametrize(
