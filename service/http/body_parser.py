@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Any
 
 import httptools
@@ -34,9 +33,8 @@ class HeadSkipper:
 def open_parser(listener: Any) -> httptools.HttpRequestParser:
     """Return a parser as uvicorn makes its own."""
     parser = httptools.HttpRequestParser(listener)
-    with suppress(AttributeError):  # before 0.6.3 there is no such thing
-        # Or a request behind one that said that it was the last would spoil the latter's answer.
-        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    # Or a request behind one that said that it was the last would spoil the latter's answer.
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
     return parser
 
 

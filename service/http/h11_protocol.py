@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import h11
@@ -37,19 +36,7 @@ class GuardedH11(Guard, H11Protocol):
         """
         if self.cycle is not None and not self.cycle.response_complete:
             return
-        self.cycle = RequestResponseCycle(
-            scope=scope,  # type: ignore[arg-type]
-            conn=self.conn,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            on_response=self.on_response_complete,
-        )
-        self.cycle.more_body = self.cycle.keep_alive = False
+        self.cycle = self.last_cycle(RequestResponseCycle, scope, conn=self.conn)
         self.run(self.cycle)
 
     def _should_upgrade(self) -> bool:

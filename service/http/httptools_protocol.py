@@ -115,20 +115,9 @@ class GuardedHttpTools(Guard, _HttpTools):
     def begin_last_answer(self, scope: Scope) -> None:
         """Let the application answer that, after the requests that it has already."""
         previous = self.cycle
-        self.cycle = RequestResponseCycle(
-            scope=scope,  # type: ignore[arg-type]
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=False,
-            on_response=self.on_response_complete,
+        self.cycle = self.last_cycle(
+            RequestResponseCycle, scope, expect_100_continue=False, keep_alive=False
         )
-        self.cycle.more_body = False
         self._unanswered.append(self.cycle)
         if previous is None or previous.response_complete:
             self.run(self.cycle)

@@ -16,7 +16,7 @@ crowd     a connection beyond `max_connections` takes the place of the one that 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -86,15 +86,20 @@ class Guard(asyncio.Protocol):
     limits: ConnectionLimits
 
     # uvicorn's.
+    access_logger: Any
     app: Any
     app_state: dict[str, Any]
     connections: set[Any]
     cycle: Any
     flow: FlowControl
+    logger: Any
     loop: asyncio.AbstractEventLoop
+    on_response_complete: Any
+    server_state: Any
     tasks: set[asyncio.Task[None]]
     timeout_keep_alive: int
     timeout_keep_alive_task: asyncio.TimerHandle | None
+    transport: Any
 
     _is_spoilt = False
     _head_timer: asyncio.TimerHandle | None = None
@@ -111,6 +116,23 @@ class Guard(asyncio.Protocol):
     def begin_last_answer(self, scope: Scope) -> None:
         """Let the application answer that, after what it is answering already, and then close."""
         raise NotImplementedError
+
+    def last_cycle(self, kind: Callable[..., Any], scope: Scope, **own: Any) -> Any:
+        """Return what answers that and then closes; own: what only one of uvicorn's kinds takes."""
+        cycle = kind(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            on_response=self.on_response_complete,
+            **own,
+        )
+        cycle.more_body = cycle.keep_alive = False
+        return cycle
 
     def reading(self) -> Reading:
         """Return how far the client has come with its request."""

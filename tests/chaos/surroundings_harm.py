@@ -11,6 +11,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from chaos_server import Harm, Row, still_serves
@@ -65,19 +67,8 @@ def unread_log(harm: Harm) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         pipe = Path(folder) / "log"
         os.mkfifo(pipe)
-        wrapper = ("-c", _EXEC, "sh", "-c", f'exec "$0" "$@" 2<>{pipe}', sys.executable)
-        weights = () if harm.weights is None else ("--weights", str(harm.weights))
-        command = (*wrapper, *harm.command)
-        with serve(*weights, "--grace-s", "1", command=command) as server:
-            server.wait_until_ready()
-            with harm.load(server) as load:
-                row.tally = load.tally
-                row.others = {"404, to fill it": sum(_is_missing(server) for _ in range(1000))}
-                time.sleep(3)
-                load.stop()
-                row.notes += still_serves(server, load.tally)
-            if (code := server.terminate()) != 0:
-                row.notes.append(f"exit code {code}")
+        with _serve_from_shell(harm, row, ("sh", "-c", f'exec "$0" "$@" 2<>{pipe}')) as server:
+            row.others = {"404, to fill it": sum(_is_missing(server) for _ in range(1000))}
     return row
 
 
@@ -111,19 +102,26 @@ def _without_room(harm: Harm, name: str, mount: str, *flags: str) -> Row | None:
         f"dd if=/dev/zero of={mount}/filling bs=1k 2>/dev/null; "
         'exec "$0" "$@" 2>/dev/full'
     )
-    wrapper = ("-c", _EXEC, "unshare", "--mount", "sh", "-c", script, sys.executable)
+    with _serve_from_shell(harm, row, ("unshare", "--mount", "sh", "-c", script), *flags):
+        pass
+    return row
+
+
+@contextmanager
+def _serve_from_shell(harm: Harm, row: Row, shell: Sequence[str], *flags: str) -> Iterator[Server]:
+    """Have a command start the server, put it under load, and see that it serves to the end."""
     weights = () if harm.weights is None else ("--weights", str(harm.weights))
-    command = (*wrapper, *harm.command)
+    command = ("-c", _EXEC, *shell, sys.executable, *harm.command)
     with serve(*weights, "--grace-s", "1", *flags, command=command) as server:
         server.wait_until_ready()
         with harm.load(server) as load:
             row.tally = load.tally
+            yield server
             time.sleep(3)
             load.stop()
             row.notes += still_serves(server, load.tally)
         if (code := server.terminate()) != 0:
             row.notes.append(f"exit code {code}")
-    return row
 
 
 # `serve` starts Python; this is how it becomes something else.

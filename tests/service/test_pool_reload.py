@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from pool_harness import children, companies_of, job_of, outcome_of, pid_of, with_engine
 from service_fakes import until
 
-from service.engine import LoadError, Result
+from service.engine import Job, LoadError, Result
 from service.errors import UnavailableError
 from service.pool.engine import PoolEngine
 
@@ -101,16 +103,25 @@ def test_a_replaced_worker_that_finds_other_weights_mixes_nothing(weights: Path)
     with_engine(play, weights=str(weights), max_batch_images=1, hang_s=30)
 
 
+@asynccontextmanager
+async def waiting_behind_others(
+    engine: PoolEngine, job: Job
+) -> AsyncIterator[asyncio.Task[Result]]:
+    """Give a request that has not been begun, as the worker has all that it may have."""
+    busy = [asyncio.create_task(outcome_of(engine, "slow 1.5")) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    waiting = asyncio.create_task(engine.submit(job))
+    await asyncio.sleep(0)
+    yield waiting
+    await asyncio.gather(*busy)
+
+
 def test_what_waits_goes_to_the_new_weights(weights: Path) -> None:
     async def play(engine: PoolEngine) -> None:
-        busy = [asyncio.create_task(outcome_of(engine, "slow 1.5")) for _ in range(2)]
-        await asyncio.sleep(0.1)
-        waiting = asyncio.create_task(outcome_of(engine, "edition"))
-        await asyncio.sleep(0)
-        weights.write_text("new")
-        await engine.reload()
-        assert companies_of(await waiting) == ["new"]
-        await asyncio.gather(*busy)
+        async with waiting_behind_others(engine, job_of("edition")) as waiting:
+            weights.write_text("new")
+            await engine.reload()
+            assert companies_of(await waiting) == ["new"]
 
     with_engine(play, weights=str(weights), max_batch_images=1, hang_s=30)
 
@@ -119,15 +130,11 @@ def test_what_was_asked_of_other_classes_stays_with_the_weights_that_have_them(
     weights: Path,
 ) -> None:
     async def play(engine: PoolEngine) -> None:
-        busy = [asyncio.create_task(outcome_of(engine, "slow 1.5")) for _ in range(2)]
-        await asyncio.sleep(0.1)
         wants_a_class = job_of("edition", category_ids=frozenset({1}))
-        waiting = asyncio.create_task(engine.submit(wants_a_class))
-        await asyncio.sleep(0)
-        weights.write_text("new, other classes")
-        await engine.reload()
-        assert companies_of(await waiting) == ["old"]
-        await asyncio.gather(*busy)
+        async with waiting_behind_others(engine, wants_a_class) as waiting:
+            weights.write_text("new, other classes")
+            await engine.reload()
+            assert companies_of(await waiting) == ["old"]
 
     with_engine(play, weights=str(weights), max_batch_images=1, hang_s=30)
 
@@ -136,15 +143,11 @@ def test_a_model_that_a_reload_takes_away_finishes_what_waits_for_it(tmp_path: P
     gone = tmp_path / "renamed"
 
     async def play(engine: PoolEngine) -> None:
-        busy = [asyncio.create_task(outcome_of(engine, "slow 1.5")) for _ in range(2)]
-        await asyncio.sleep(0.1)
-        waiting = asyncio.create_task(outcome_of(engine, "ok"))
-        await asyncio.sleep(0)
-        gone.touch()
-        await engine.reload()
-        assert [model.name for model in engine.models] == ["another name"]
-        assert companies_of(await waiting) == ["ok"]
-        await asyncio.gather(*busy)
+        async with waiting_behind_others(engine, job_of("ok")) as waiting:
+            gone.touch()
+            await engine.reload()
+            assert [model.name for model in engine.models] == ["another name"]
+            assert companies_of(await waiting) == ["ok"]
 
     with_engine(play, "--renamed", str(gone), max_batch_images=1, hang_s=30)
 
