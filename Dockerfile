@@ -66,14 +66,14 @@ COPY csrc csrc
 ARG CUDA_ARCHITECTURES=
 RUN mkdir -p model/weights && touch README.md LICENSE model/weights/NOTICE \
     && BLENDMASK_CUDA_ARCHITECTURES="${CUDA_ARCHITECTURES}" python setup.py --quiet build_ext \
-    && ls build/lib*/model/_ops_cpu.*.so \
-    && if [ "${VARIANT}" = cuda ]; then ls build/lib*/model/_ops_cuda.*.so; fi
+    && ls build/lib*/model/operations/_ops_cpu.*.so \
+    && if [ "${VARIANT}" = cuda ]; then ls build/lib*/model/operations/_ops_cuda.*.so; fi
 COPY LICENSE README.md ./
 COPY model model
 COPY service service
 RUN pip --python /opt/venv/bin/python install --quiet --no-index --no-deps \
         --no-build-isolation --target /opt/blendmask . \
-    && ls /opt/blendmask/model/_ops_cpu.*.so
+    && ls /opt/blendmask/model/operations/_ops_cpu.*.so
 
 
 FROM base AS common

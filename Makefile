@@ -31,10 +31,10 @@ test: lint ## Linters, types, import contracts, and the ordinary tests
 	$(BIN)/python -m pytest
 
 test-golden: install ## Every configuration on every photo (BLENDMASK_GOLDEN=folder for other numbers)
-	$(BIN)/python -m pytest -m 'not gpu' tests/model/test_golden_photos.py tests/model/test_golden_network.py tests/model/test_golden_variants.py
+	$(BIN)/python -m pytest -m 'not gpu' tests/model/prediction/test_golden_photos.py tests/model/prediction/test_golden_network.py tests/model/prediction/test_golden_variants.py
 
 test-golden-training: install ## Training steps against the original's numbers, all of them (many minutes)
-	$(BIN)/python -m pytest -m 'not gpu' tests/model/train/test_golden_training.py tests/model/train/test_golden_mapper.py tests/model/train/test_initialise.py
+	$(BIN)/python -m pytest -m 'not gpu' tests/model/train/losses/test_golden_training.py tests/model/train/samples/test_golden_mapper.py tests/model/train/starting_weights/test_initialise.py
 
 test-masks-slow: install ## Compiled masks against the reference and pycocotools, 100,000 cases
 	$(BIN)/python -m pytest -m masks_slow
@@ -44,16 +44,16 @@ test-masks-slow: install ## Compiled masks against the reference and pycocotools
 test-asan: install ## The CPU operations under the Address and UndefinedBehavior sanitizers
 	rm -rf build/asan
 	BLENDMASK_SANITIZE=1 $(BIN)/python setup.py --quiet build_ext --build-temp build/asan/temp --build-lib build/asan
-	cp model/*.py build/asan/model
-	PYTHONPATH=build/asan ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	tar -C model --exclude='*.so' -cf - . | tar -C build/asan/model -xf -
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 		LD_PRELOAD="$(foreach name,asan ubsan stdc++,$(shell c++ -print-file-name=lib$(name).so))" \
-		$(BIN)/pytest -k 'not leave_no_memory' tests/model/test_ops.py tests/model/test_ops_blend.py tests/model/test_ops_panoptic.py tests/model/test_rle.py
+		$(BIN)/pytest -o pythonpath='build/asan tests' -k 'not leave_no_memory' tests/model/operations/test_ops.py tests/model/operations/test_ops_blend.py tests/model/operations/test_ops_panoptic.py tests/model/prediction/test_rle.py
 
 # The tests of the kernels' emulation are in `make test`, too: fewer cases, no sanitizers.
 test-cuda-emulation: install ## The CUDA kernels as plain C++, sanitized, 100,000 cases
 	BLENDMASK_SANITIZE=1 BLENDMASK_EMULATED_CASES=12500 ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 		LD_PRELOAD="$(foreach name,asan ubsan stdc++,$(shell c++ -print-file-name=lib$(name).so))" \
-		$(BIN)/python -m pytest tests/model/test_cuda_kernels.py
+		$(BIN)/python -m pytest tests/model/operations/test_cuda_kernels.py
 
 test-api: install ## The server against its own OpenAPI document, thousands of requests (schemathesis)
 	$(BIN)/python tests/service/check_api.py 300

@@ -87,7 +87,7 @@ def extensions() -> list[Extension]:
     }
     found = [
         Extension(
-            "model._ops_cpu",
+            "model.operations._ops_cpu",
             sources("cpu", ".cpp"),
             depends=sources("cpu", ".h") + sources(".", ".h"),
             extra_compile_args=[*FLAGS, *sanitize],
@@ -104,7 +104,7 @@ def extensions() -> list[Extension]:
         shared["include_dirs"] = [*shared["include_dirs"], str(home / "include")]
         shared["library_dirs"] = [*shared["library_dirs"], str(home / "lib64")]
         cuda = Extension(
-            "model._ops_cuda",
+            "model.operations._ops_cuda",
             kernels,
             depends=sources("cuda", ".cuh") + sources(".", ".h"),
             language="c++",

@@ -24,12 +24,12 @@ import numpy as np
 from masks import machine
 from PIL import Image, features
 
-from model.answer import segment_answer
+from model.answers.json_answer import segment_answer
 from model.categories import Categories
-from model.decode import decode_image
-from model.rle import encode_crop
+from model.pictures.decode import decode_image
+from model.prediction.paste import encode_crop
 from model.structures import Instances
-from service.http.answers import to_json
+from service.json_bytes import to_json
 
 Decoder = Callable[[bytes], np.ndarray]
 NUM_INSTANCES = 100
@@ -48,7 +48,7 @@ def with_opencv(data: bytes) -> np.ndarray:
 
 
 def decoders() -> Iterator[tuple[str, Decoder]]:
-    yield "`model.decode`", decode_image
+    yield "`model.pictures.decode`", decode_image
     yield f"Pillow {metadata.version('pillow')}", with_pillow
     yield f"OpenCV {cv2.__version__}", with_opencv
     for name, open_decoder in (
@@ -117,7 +117,7 @@ def answer() -> dict[str, Any]:
 def measure_json(repeats: int) -> None:
     encoders: dict[str, Callable[[Any], bytes]] = {
         "`json.dumps`": lambda value: json.dumps(value, separators=(",", ":")).encode(),
-        "`service.http.answers.to_json`": to_json,
+        "`service.json_bytes.to_json`": to_json,
     }
     try:
         encoders["orjson"] = import_module("orjson").dumps

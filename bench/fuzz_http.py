@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from fuzz_images import HANG_S, Outcome, watch
+from fuzz_door import HANG_S, Outcome, watch
 from fuzz_mutations import mutated
 from fuzz_seeds import seed_pictures
 from serve_load import CUT, LATE, Plan

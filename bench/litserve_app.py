@@ -22,12 +22,12 @@ from fastapi import Body
 from fastapi.responses import Response
 from serve_bare import OPTIONS
 
-from model.answer import model_member, segment_answer
-from model.decode import decode_image
-from model.predictor import Predictor
+from model.answers.json_answer import model_member, segment_answer
+from model.pictures.decode import decode_image
+from model.prediction.predictor import Predictor
 from model.structures import Instances
-from model.zoo import open_model
-from service.http.answers import to_json
+from model.zoo.open_model import open_model
+from service.json_bytes import to_json
 
 # Resolved by FastAPI from the annotation, so that the raw body arrives.
 Bytes = Annotated[bytes, Body(media_type="application/octet-stream")]

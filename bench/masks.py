@@ -29,7 +29,9 @@ import torch.nn.functional as F
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from model import ops, ops_panoptic_reference, ops_reference
+from model.operations import ops
+from model.operations import panoptic_reference as ops_panoptic_reference
+from model.operations import reference as ops_reference
 
 SIZES = {"640×480": (480, 640), "1920×1080": (1080, 1920), "4000×3000": (3000, 4000)}
 NUM_LABELS = 54

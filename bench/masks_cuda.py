@@ -25,9 +25,10 @@ import torch.nn.functional as F
 from masks import NUM_LABELS, RULES, SIZES, encode, scene, semantic_logits, view_of
 from torch import Tensor
 
-from model import ops, rle
 from model.config import PanopticConfig
-from model.panoptic import merge
+from model.operations import ops
+from model.prediction import paste as rle
+from model.prediction.panoptic import merge
 
 CHUNK_BYTES = 2**30  # of the masks that the usual way resamples at a time
 CONFIG = PanopticConfig(min_stuff_area=RULES["min_stuff_area"])

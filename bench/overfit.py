@@ -16,8 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from model.datasets.sources import Source, find_source
 from model.train.__main__ import main as train
-from model.train.sources import Source, find_source
 
 _MARK = 0.9
 _LEAST_SHARE = 0.04  # of the picture that every object covers

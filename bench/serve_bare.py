@@ -25,15 +25,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.answer import segment_answer
-from model.decode import decode_image
+from model.answers.json_answer import segment_answer
 from model.geometry import canvas_size
-from model.image_header import read_header
-from model.predictor import PredictOptions, Predictor
+from model.pictures.decode import decode_image
+from model.pictures.header import read_header
+from model.prediction.predictor import PredictOptions, Predictor
 from model.structures import Instances
-from model.zoo import open_model
+from model.zoo.open_model import open_model
 from service.configuration.settings import Settings
-from service.http.answers import to_json
+from service.json_bytes import to_json
 
 # What the server asks of the predictor when a request has no options.
 OPTIONS = PredictOptions(

@@ -11,10 +11,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from tiny import CATEGORIES, tiny_config
 
-from model import checkpoint
-from model.blendmask import BlendMask
+from model.checkpoints import checkpoint
 from model.config import ModelConfig
-from model.train.small import small_model
+from model.network.blendmask import BlendMask
+from model.train.recipes.small import small_model
 
 # Names in place of a weights file: the tests' toy, and the small network of `--config small`.
 RANDOM = ("random-tiny", "random-small")

@@ -26,9 +26,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import goldens
 from masks import SIZES, machine
 
-from model import ops_panoptic_reference, ops_reference
-from model.predictor import Predictor
-from model.stages import StageTimes
+from model.operations import panoptic_reference as ops_panoptic_reference
+from model.operations import reference as ops_reference
+from model.prediction.predictor import Predictor
+from model.prediction.stages import StageTimes
 
 STAGES = ("preprocess", "forward", "postprocess")
 

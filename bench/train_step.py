@@ -27,9 +27,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from model.coco import COCO
+from model.coco_categories import COCO
 from model.train.__main__ import main as train
-from model.train.config import RECIPES
+from model.train.recipes.recipe import RECIPES
 
 _CONFIGS = ("R_50_1x", "RT_R_50_4x_syncbn_shtw")
 _NUM_LEFT_OUT = 3

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from model.prediction.predictor import Predictor
+
 from typing import NoReturn
 
 
@@ -16,7 +21,7 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `model.predict.open_predictor` reads, and the batch size."""
+    """Add what `model.command_line.open_predictor` reads, and the batch size."""
     add = parser.add_argument_group("model").add_argument
     weights_help = "small (bundled), a released name, file, URL or hub file (small)"
     add("--weights", metavar="W", help=weights_help)
@@ -46,3 +51,37 @@ def fraction(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
     return value
+
+
+def open_predictor(args: argparse.Namespace) -> tuple[Predictor, str, str]:
+    """Return the predictor that the arguments ask for, its model's name and weights' digest.
+
+    Raises:
+        ValueError: no such model, categories or device.
+    """
+    # These take seconds to import; --help and a misspelt argument need not wait for them.
+    from model.prediction.predictor import Predictor
+    from model.zoo import open_model as zoo
+
+    _check_device(args.device)
+    checkpoint = zoo.open_model(
+        args.weights or zoo.DEFAULT_MODEL,
+        config=args.config,
+        overrides=[part for pair in args.override for part in pair],
+        categories=args.categories,
+    )
+    predictor = Predictor.from_checkpoint(checkpoint, args.device)
+    return predictor, checkpoint.config.name, checkpoint.sha256
+
+
+def _check_device(name: str) -> None:
+    import torch
+
+    if name == "auto":
+        return
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"--device {name}: give auto, cpu, cuda or cuda:1") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices")

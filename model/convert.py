@@ -15,10 +15,10 @@ from pathlib import Path
 
 import torch
 
-from model.checkpoint import Checkpoint, save
-from model.describe import describe
-from model.tensor_file import sha256_of
-from model.zoo import open_model
+from model.checkpoints.checkpoint import Checkpoint, save
+from model.checkpoints.describe import describe
+from model.files import sha256_of
+from model.zoo.open_model import open_model
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

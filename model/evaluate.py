@@ -16,10 +16,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.evaluate_arguments import parse_arguments
+from model.command_line import OneLineParser, add_model_options, positive
 
 if TYPE_CHECKING:
-    from model.predictor import Predictor
+    from model.prediction.predictor import Predictor
 
 _NUM_NAMED = 20
 
@@ -48,19 +48,19 @@ def open_predictor(args: argparse.Namespace) -> tuple[Predictor, str]:
     Raises:
         ValueError: no such model, categories or device.
     """
-    from model import predict
+    from model import command_line
 
-    predictor, _, sha256 = predict.open_predictor(args)
+    predictor, _, sha256 = command_line.open_predictor(args)
     return predictor, sha256
 
 
 def _run(args: argparse.Namespace) -> int:
     # These take seconds to import; --help and a misspelt argument need not wait for them.
-    from model.evaluation import evaluate
-    from model.evaluation_data import open_data
-    from model.evaluation_table import classes_table, summary
-    from model.picture_files import write_file
-    from model.results_file import ResultsFile
+    from model.evaluation.data import open_data
+    from model.evaluation.measure import evaluate
+    from model.evaluation.results_file import ResultsFile
+    from model.evaluation.table import classes_table, summary
+    from model.files import write_file
 
     for option, path in (("--output", args.output), ("--results", args.results)):
         _check_writable(option, path)
@@ -117,6 +117,47 @@ def _name(failed: Sequence[dict[str, str]]) -> None:
 
 def _say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the arguments; None reads those of the process. Bad ones exit with code 2."""
+    parser = OneLineParser(
+        prog="python -m model.evaluate",
+        description="Measure a model: box and mask AP, panoptic quality, as COCO defines them.",
+    )
+    _add_data(parser)
+    add_model_options(parser)
+    _add_answer(parser)
+    args = parser.parse_args(argv)
+    if (args.panoptic is None) != (args.panoptic_folder is None):
+        parser.error("--panoptic and --panoptic-folder go together")
+    if args.annotations is None and args.panoptic is None:
+        parser.error("--annotations or --panoptic is required")
+    if args.results is not None and (args.annotations is None or args.task == "panoptic"):
+        parser.error("--results holds instances: it needs --annotations and another --task")
+    return args
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("data").add_argument
+    add("--annotations", type=Path, metavar="JSON", help="COCO-style instances")
+    add("--images", type=Path, metavar="FOLDER", required=True, help="the pictures")
+    add("--panoptic", type=Path, metavar="JSON", help="COCO-style panoptic segments")
+    add("--panoptic-folder", type=Path, metavar="FOLDER", help="their maps, PNG")
+    task_help = "default: all that the files and the model allow"
+    add("--task", choices=("instance", "panoptic", "both"), help=task_help)
+    add("--limit", type=positive, metavar="N", help="the first N pictures only")
+    common_help = "leave out categories that only the model or only the data has"
+    add("--common-classes", action="store_true", help=common_help)
+    skip_help = "pictures that cannot be read are named but no failure"
+    add("--skip-missing", action="store_true", help=skip_help)
+
+
+def _add_answer(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("answer").add_argument
+    add("--output", type=Path, metavar="JSON", help="where the whole report goes")
+    add("--results", type=Path, metavar="JSON", help="where the detections go, COCO's results")
+    add("--classes-table", action="store_true", help="print a line for each class too")
 
 
 if __name__ == "__main__":

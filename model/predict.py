@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from model.answer import document, model_member, panoptic_answer, segment_answer
-from model.draw import encode_picture, overlay_instances, overlay_panoptic
-from model.picture_files import PictureFile, find_pictures, overlay_paths, read_batches, write_file
-from model.predict_arguments import MASKS, parse_arguments
+from model.answers.drawing import encode_picture, overlay_instances, overlay_panoptic
+from model.answers.json_answer import document, model_member, panoptic_answer, segment_answer
+from model.command_line import OneLineParser, add_model_options, fraction, open_predictor, positive
+from model.files import write_file
+from model.pictures.files import PictureFile, find_pictures, overlay_paths, read_batches
 
 if TYPE_CHECKING:
-    from model.predictor import PredictOptions, Predictor
+    from model.prediction.predictor import PredictOptions, Predictor
 
 _BATCH_SIZE = {"cuda": 8}  # on a processor a batch gains nothing
 
@@ -59,27 +60,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-def open_predictor(args: argparse.Namespace) -> tuple[Predictor, str, str]:
-    """Return the predictor that the arguments ask for, its model's name and weights' digest.
-
-    Raises:
-        ValueError: no such model, categories or device.
-    """
-    # These take seconds to import; --help and a misspelt argument need not wait for them.
-    from model import zoo
-    from model.predictor import Predictor
-
-    _check_device(args.device)
-    checkpoint = zoo.open_model(
-        args.weights or zoo.DEFAULT_MODEL,
-        config=args.config,
-        overrides=[part for pair in args.override for part in pair],
-        categories=args.categories,
-    )
-    predictor = Predictor.from_checkpoint(checkpoint, args.device)
-    return predictor, checkpoint.config.name, checkpoint.sha256
-
-
 def _run(args: argparse.Namespace) -> int:
     pictures = find_pictures(args.images, recursive=args.recursive)
     overlays = overlay_paths(pictures, args.overlay) if args.overlay else {}
@@ -111,7 +91,7 @@ def _run(args: argparse.Namespace) -> int:
 def _make_job(
     args: argparse.Namespace, predictor: Predictor, overlays: dict[PictureFile, Path]
 ) -> _Job:
-    from model.predictor import PredictOptions
+    from model.prediction.predictor import PredictOptions
 
     task = args.task or ("panoptic" if predictor.config.is_panoptic else "instance")
     if task == "panoptic" and not predictor.config.is_panoptic:
@@ -161,19 +141,6 @@ def _write_overlay(path: Path, drawn: np.ndarray) -> None:
     write_file(path, encode_picture(drawn, "image/png" if is_png else "image/jpeg"))
 
 
-def _check_device(name: str) -> None:
-    import torch
-
-    if name == "auto":
-        return
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"--device {name}: give auto, cpu, cuda or cuda:1") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices")
-
-
 def _summary(answers: list[dict[str, Any]], num_failed: int) -> str:
     kind = "segments" if any("segments" in answer for answer in answers) else "instances"
     num_found = sum(len(answer[kind]) for answer in answers)
@@ -189,6 +156,30 @@ def _count(number: int, thing: str) -> str:
 
 def _say(text: str) -> None:
     tqdm.write(text, file=sys.stderr)
+
+
+MASKS = {"instance": ("rle", "polygon", "none"), "panoptic": ("rle", "png", "none")}
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the arguments; None reads those of the process. Bad ones exit with code 2."""
+    parser = OneLineParser(
+        prog="python -m model.predict", description="Segment pictures; the answer is JSON."
+    )
+    add = parser.add_argument
+    add("images", nargs="+", metavar="IMAGE", help="a picture, or a folder of pictures")
+    add("--recursive", action="store_true", help="look into the folders inside folders")
+    add("--task", choices=tuple(MASKS), help="default: panoptic if the model can")
+    add("--score-threshold", type=fraction, metavar="S", default=0.3, help="0 to 1 (0.3)")
+    add("--classes", metavar="NAMES", help="names or ids, comma-separated (all)")
+    add("--max-instances", type=positive, metavar="N", help="the best so many of each picture")
+    masks = tuple(dict.fromkeys(kind for kinds in MASKS.values() for kind in kinds))
+    add("--masks", choices=masks, default="rle", help="polygon: instances, png: panoptic (rle)")
+    add("--output", type=Path, metavar="JSON", help="where the answer goes (standard output)")
+    overlay_help = "draw the results: a .png or .jpg file for one picture, a folder for several"
+    add("--overlay", type=Path, metavar="PATH", help=overlay_help)
+    add_model_options(parser)
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

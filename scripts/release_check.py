@@ -30,7 +30,7 @@ PHOTO = ROOT / "tests" / "golden" / "_images" / "astronaut.png"
 # What a wheel cannot do without.
 TYPED = ("model/py.typed", "service/py.typed")
 WEIGHTS = ("model/weights/small.safetensors", "model/weights/NOTICE")
-IN_WHEEL = (*TYPED, *WEIGHTS, "model/_ops_cpu.abi3.so")
+IN_WHEEL = (*TYPED, *WEIGHTS, "model/operations/_ops_cpu.abi3.so")
 READY_S = 300
 
 
@@ -122,7 +122,9 @@ def try_serving(python: Path, *, compiled: bool) -> None:
         ValueError: it doesn't become ready, answer, find a person, or end with code 0.
     """
     with tempfile.TemporaryDirectory() as folder:
-        asked = "from model.ops import is_compiled; print(is_compiled('paste_rle', 'cpu'))"
+        asked = (
+            "from model.operations.ops import is_compiled; print(is_compiled('paste_rle', 'cpu'))"
+        )
         said = subprocess.run(
             [python, "-I", "-c", asked], cwd=folder, check=True, capture_output=True, text=True
         ).stdout.strip()

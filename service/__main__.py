@@ -22,9 +22,9 @@ from service.configuration.settings import Settings
 from service.configuration.sources import read_settings
 from service.engine import Engine, LoadError
 from service.errors import ReloadError
-from service.http.keys import Keyring, open_keyring
-from service.http.listening import address_of, listen, make_room
-from service.http.server import guarded_protocol
+from service.http.connections.listening import address_of, listen, make_room
+from service.http.connections.server import guarded_protocol
+from service.keyring import Keyring, open_keyring
 from service.pool.opening import WORKER_COMMAND, open_engine
 from service.reloading import reload_all
 from service.version import server_version

@@ -16,17 +16,18 @@ from starlette.staticfiles import StaticFiles
 
 from service.configuration.settings import Settings
 from service.engine import Engine
-from service.http import openapi
 from service.http.admin_routes import AdminRoutes
-from service.http.answers import to_json
-from service.http.connection_state import CloseUnread
+from service.http.connections.connection_state import CloseUnread
 from service.http.faults import RefuseFaults
 from service.http.info_routes import InfoRoutes
-from service.http.keys import Doorkeeper, Keyring, open_keyring
+from service.http.keys import Doorkeeper
 from service.http.middleware import Envelope
-from service.http.negotiation import JSON
+from service.http.openapi import document as openapi
 from service.http.problems import install_problem_handlers
+from service.http.requests.negotiation import JSON
 from service.http.routes import SegmentationRoutes
+from service.json_bytes import to_json
+from service.keyring import Keyring, open_keyring
 from service.watch.loop_lag import sample_lag
 from service.watch.metrics import Metrics
 

@@ -7,7 +7,7 @@ import logging
 
 from service.engine import Engine, LoadError
 from service.errors import ReloadError
-from service.http.keys import Keyring
+from service.keyring import Keyring
 
 log = logging.getLogger(__name__)
 

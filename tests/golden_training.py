@@ -13,14 +13,14 @@ import torch
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from model.adelaidet import our_names
-from model.blendmask import BlendMask
+from model.checkpoints.tensor_names import our_names
 from model.config import ModelConfig
+from model.network.blendmask import BlendMask
 from model.presets import preset
-from model.train.batch import TrainingBatch
-from model.train.config import RECIPES, LossConfig
-from model.train.initialise import initialise
-from model.train.losses import Criterion
+from model.train.losses.criterion import Criterion
+from model.train.recipes.recipe import RECIPES, LossConfig
+from model.train.samples.batch import TrainingBatch
+from model.train.starting_weights.initialise import initialise
 
 CPU = torch.device("cpu")
 MASK_SIDE = 56

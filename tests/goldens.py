@@ -21,10 +21,10 @@ import torch
 import yaml
 from PIL import Image
 
-from model import checkpoint
+from model.checkpoints import checkpoint
 from model.config import ModelConfig
-from model.decode import decode_image
-from model.predictor import Predictor
+from model.pictures.decode import decode_image
+from model.prediction.predictor import Predictor
 from model.presets import preset
 
 FOLDER = Path(os.environ.get("BLENDMASK_GOLDEN") or Path(__file__).parent / "golden")

@@ -13,8 +13,6 @@ from typing import Any
 
 import torch
 
-from model import ops as ops  # defines the operations
-
 ROOT = Path(__file__).parent.parent
 OPERATIONS = sorted(path.stem for path in (ROOT / "csrc" / "cuda").glob("*.cu"))
 COMPILER = shutil.which("c++") or shutil.which("g++")

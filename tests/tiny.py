@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from model.blendmask import BlendMask
 from model.categories import Categories, Category
 from model.config import (
     BackboneConfig,
@@ -17,7 +16,8 @@ from model.config import (
     PanopticConfig,
     SemanticConfig,
 )
-from model.predictor import Predictor
+from model.network.blendmask import BlendMask
+from model.prediction.predictor import Predictor
 
 CATEGORIES = Categories(
     name="pets",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from model.train.batch import TrainingBatch
+from model.train.samples.batch import TrainingBatch
 
 
 def batch_of(

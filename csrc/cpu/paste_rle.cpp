@@ -1,4 +1,4 @@
-// blendmask::paste_rle on the CPU. What it must return: `model/ops.py`.
+// blendmask::paste_rle on the CPU. What it must return: `model/operations/ops.py`.
 #include "masks.h"
 
 #include <tuple>

@@ -1,5 +1,5 @@
-// blendmask::panoptic_merge on a CUDA device. What it must return: `model/ops.py`; how many
-// segments there are is known on the device alone, so there is room for more (model/panoptic.py).
+// blendmask::panoptic_merge on a CUDA device. What it must return: `model/operations/ops.py`; how many
+// segments there are is known on the device alone, so there is room for more (model/prediction/panoptic.py).
 //
 // Whether an instance gets its pixels depends on those before it: two launches each, one that
 // counts and one that takes. Until all is decided the picture holds an instance's number plus

@@ -1,4 +1,4 @@
-// blendmask::paste_rle on a CUDA device. What it must return: `model/ops.py`.
+// blendmask::paste_rle on a CUDA device. What it must return: `model/operations/ops.py`.
 //
 // A thread walks a few columns of one mask, twice: first to count the ends of runs, then, the
 // counts being summed up, to write the run lengths where they belong. The number of run lengths

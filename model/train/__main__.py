@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     # These take seconds to import; --help and a misspelt argument need not wait for them.
     if given[:1] == ["check-data"]:
-        from model.train.check_data import main as check_data
+        from model.datasets.check_data import main as check_data
 
         return check_data(given[1:])
     args = parse_arguments(given)

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from model.train.batch import TrainingBatch
-from model.train.distributed import gathered, wait_for_all, world_mean
+from model.train.distributed.world import gathered, wait_for_all, world_mean
 from model.train.interrupt import StopRequest
-from model.train.optimizer import learning_rate
-from model.train.progress import Progress
-from model.train.training import Training
+from model.train.outputs.progress import Progress
+from model.train.samples.batch import TrainingBatch
+from model.train.state.optimizer import learning_rate
+from model.train.state.training import Training
 
 logger = logging.getLogger(__name__)
 

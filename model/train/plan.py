@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from model.adelaidet_yaml import read_config
+from model.adelaidet.config_files import read_config
 from model.categories import Categories
 from model.config import ModelConfig
 from model.presets import PRESETS, preset
 from model.train.arguments import RECORDED
-from model.train.config import RECIPES, AugmentConfig, OptimizerConfig, Recipe
-from model.train.small import SMALL, small_model, small_recipe
+from model.train.recipes.recipe import RECIPES, AugmentConfig, OptimizerConfig, Recipe
+from model.train.recipes.small import SMALL, small_model, small_recipe
 
 logger = logging.getLogger(__name__)
 

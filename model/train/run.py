@@ -18,26 +18,22 @@ import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from model import zoo
-from model.blendmask import BlendMask
 from model.config import ModelConfig
-from model.train.boards import open_boards
-from model.train.config import Recipe
-from model.train.dataset import CocoDataset, open_data
-from model.train.distributed import (
+from model.network.blendmask import BlendMask
+from model.train.distributed.world import (
     World,
     choose_device,
     joined,
     synchronise_batch_norm,
     world_of,
 )
-from model.train.initialise import initialise, load_starting_point
 from model.train.interrupt import StopRequest, without_ctrl_c
-from model.train.keeper import Keeper
-from model.train.loader import build_loader
 from model.train.loop import train
-from model.train.losses import Criterion
-from model.train.optimizer import build_optimizer
+from model.train.losses.criterion import Criterion
+from model.train.outputs.boards import open_boards
+from model.train.outputs.keeper import Keeper
+from model.train.outputs.progress import Progress
+from model.train.outputs.validation import Validation, measure, open_validation
 from model.train.plan import (
     choose_config,
     choose_recipe,
@@ -47,12 +43,16 @@ from model.train.plan import (
     with_input_size,
     with_length,
 )
-from model.train.progress import Progress
-from model.train.resume import RESUME_FILE, SaveError, clear_partial_files, load_state
-from model.train.small import SMALL
-from model.train.starting_point import open_backbone
-from model.train.training import Training
-from model.train.validation import Validation, measure, open_validation
+from model.train.recipes.recipe import Recipe
+from model.train.recipes.small import SMALL
+from model.train.samples.dataset import CocoDataset, open_data
+from model.train.samples.loader import build_loader
+from model.train.starting_weights.backbone_file import open_backbone
+from model.train.starting_weights.initialise import initialise, load_starting_point
+from model.train.state.optimizer import build_optimizer
+from model.train.state.resume import RESUME_FILE, SaveError, clear_partial_files, load_state
+from model.train.state.training import Training
+from model.zoo import open_model as zoo
 
 logger = logging.getLogger(__name__)
 

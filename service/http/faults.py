@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import MalformedError
-from service.http.connection_state import FAULT, HEAD_IS_TOO_LARGE, MAX_HEAD_BYTES
-from service.http.context import context_of
+from service.http.connections.connection_state import FAULT, HEAD_IS_TOO_LARGE, MAX_HEAD_BYTES
 from service.http.problems import problem_response
+from service.watch.request_context import context_of
 
 # Spaces and the version in the first line, and the empty one behind the fields; what sets a
 # field's name apart from its value, and that from the next field.

@@ -11,10 +11,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import INTERNAL_DETAIL, ClientGoneError, InternalError
-from service.http.context import RequestContext, open_context
 from service.http.problems import problem_response
 from service.watch.logs import logged_as
 from service.watch.metrics import Metrics
+from service.watch.request_context import RequestContext, open_context
 
 if TYPE_CHECKING:
     from service.watch.tracing_spans import Tracing

@@ -22,7 +22,7 @@ from service.errors import (
     headers,
     problem,
 )
-from service.http.context import context_of
+from service.watch.request_context import context_of
 from service.wording import nearest, quoted
 
 

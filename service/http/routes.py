@@ -17,15 +17,15 @@ from service.configuration.settings import Settings
 from service.engine import Engine, Job, ModelInfo, Picture, Task
 from service.errors import DeadlineError, NoSuchModelError, OptionError, UnavailableError
 from service.http.answers import join_answers
-from service.http.bodies import choose_reader, receive_body
-from service.http.connection import while_connected
-from service.http.context import RequestContext, context_of
-from service.http.negotiation import JSON, picture_type, time_allowed_s
-from service.http.options import PanopticOptions, SegmentOptions, read_options
-from service.http.pictures import judge_pictures
-from service.http.sent_images import Body, read_pictures
-from service.http.upload_room import Hold, UploadRoom
-from service.http.url_input import Budget, fetch_pictures, open_fetcher
+from service.http.connections.while_connected import while_connected
+from service.http.requests.bodies import choose_reader, receive_body
+from service.http.requests.negotiation import JSON, picture_type, time_allowed_s
+from service.http.requests.options import PanopticOptions, SegmentOptions, read_options
+from service.http.requests.picture_limits import judge_pictures
+from service.http.requests.sent_images import Body, read_pictures
+from service.http.requests.upload_room import Hold, UploadRoom
+from service.http.urls.fetcher import Budget, fetch_pictures, open_fetcher
+from service.watch.request_context import RequestContext, context_of
 from service.wording import quoted
 
 # What a caller is told to wait while the model loads: nobody can know.

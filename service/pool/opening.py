@@ -12,8 +12,8 @@ from service.pool.arena import Arena
 from service.pool.batching import BatchLimits
 from service.pool.canvas_record import CanvasRecord
 from service.pool.dispatcher import Dispatcher
-from service.pool.engine import PoolEngine
 from service.pool.link import LinkTimes, WorkerLink
+from service.pool.pool_engine import PoolEngine
 from service.pool.seats import RestartTimes, Seat
 from service.pool.waiting_room import WaitingRoom
 from service.watch.metrics import Metrics

@@ -36,7 +36,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from service.http.context import RequestContext
+from service.watch.request_context import RequestContext
 
 # What the last spans may take to leave when the server stops.
 CLOSE_S = 3.0

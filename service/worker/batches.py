@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from model.categories import Categories
-from model.stages import StageTimes
+from model.prediction.stages import StageTimes
 from model.structures import ImageBatch, Instances, PanopticSegmentation
 from service.errors import ServiceError
 from service.pool.arena import ArenaView

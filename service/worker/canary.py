@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.predictor import PredictOptions, Predictor
-from model.preprocess import prepare
+from model.prediction.predictor import PredictOptions, Predictor
+from model.prediction.preprocess import prepare
 from model.structures import DensePredictions, Instances
 
 _HEIGHT, _WIDTH = 240, 320

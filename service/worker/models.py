@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from model.geometry import canvas_size
-from model.predictor import Predictor
-from model.zoo import open_model
+from model.prediction.predictor import Predictor
+from model.zoo.open_model import open_model
 from service.configuration.machine import available_cores
 from service.engine import ModelInfo
 from service.worker.failures import Failure, failure_of

@@ -11,7 +11,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from model.answer import (
+from model.answers.drawing import encode_picture, overlay_instances, overlay_panoptic
+from model.answers.json_answer import (
     InstanceMasks,
     PanopticMasks,
     do_nothing,
@@ -19,14 +20,13 @@ from model.answer import (
     segment_answer,
 )
 from model.categories import Categories
-from model.decode import decode_image
-from model.draw import encode_picture, overlay_instances, overlay_panoptic
-from model.predict_options import PredictOptions
+from model.pictures.decode import decode_image
+from model.prediction.options import PredictOptions
 from model.structures import Instances, PanopticSegmentation
 from service.engine import Task, is_brief
 from service.errors import TooLargeError
-from service.http.answers import to_json
-from service.http.pictures import image_refusals
+from service.image_refusals import image_refusals
+from service.json_bytes import to_json
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from serving import Server, serve
 from steady_load import Picture, SteadyLoad, Tally, noisy_picture
 from tiny import CATEGORIES, tiny_predictor
 
-from model import checkpoint
+from model.checkpoints import checkpoint
 
 _FAULTY = (str(Path(__file__).with_name("faulty_server.py")),)
 _READY_S = 120.0

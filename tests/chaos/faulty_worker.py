@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from model.predictor import Predictor
+from model.prediction.predictor import Predictor
 from model.structures import DensePredictions, ImageBatch
 from service.worker import process as worker_process
 

@@ -76,7 +76,7 @@ def test_the_memory_limit_holds(server: Container) -> None:
 
 def test_the_compiled_operations_are_in_use(server: Container, measured: Measured) -> None:
     said = server.python(
-        "import torch\nfrom model.ops import is_compiled\n"
+        "import torch\nfrom model.operations.ops import is_compiled\n"
         "print(torch.__version__, is_compiled('paste_rle', 'cpu'))"
     )
     measured.torch = said.split()[0]

@@ -28,7 +28,7 @@ from service.configuration.settings import PREFIX, Settings, variable_of
 from service.configuration.sources import OTHER_VARIABLES, read_settings
 from service.engine import Engine
 from service.http.info_routes import InfoRoutes
-from service.http.keys import Keyring
+from service.keyring import Keyring
 from service.watch.metrics import Metrics
 
 ROOT = K8S.parent

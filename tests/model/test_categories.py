@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from model.categories import Categories, Category
-from model.coco import COCO, COCO_PANOPTIC, default_categories
+from model.coco_categories import COCO, COCO_PANOPTIC, default_categories
 
 
 def test_coco_has_its_counts_and_gaps() -> None:

@@ -6,10 +6,10 @@ import pytest
 import tiny
 import torch
 
-from model import checkpoint
-from model.blendmask import BlendMask
-from model.checkpoint import Checkpoint
+from model.checkpoints import checkpoint
+from model.checkpoints.checkpoint import Checkpoint
 from model.convert import halved, main
+from model.network.blendmask import BlendMask
 from model.presets import preset
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from model import predict
-from model.coco import COCO_PANOPTIC
+from model.coco_categories import COCO_PANOPTIC
 from model.structures import Instances, PanopticSegmentation, Segment
 
 BUS = 5  # the network's class; COCO's id is 6

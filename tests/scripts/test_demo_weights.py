@@ -18,10 +18,10 @@ import tiny
 import torch
 from PIL import Image
 
-from model import checkpoint
-from model.blendmask import BlendMask
-from model.checkpoint import Checkpoint
-from model.coco import COCO
+from model.checkpoints import checkpoint
+from model.checkpoints.checkpoint import Checkpoint
+from model.coco_categories import COCO
+from model.network.blendmask import BlendMask
 from model.train.arguments import parse_arguments
 
 ROOT = Path(__file__).parents[2]

@@ -17,9 +17,9 @@ from service_fakes import INSTANCE_MODEL, PANOPTIC_MODEL, FakeEngine
 from service.app import create_app
 from service.configuration.settings import Settings
 from service.engine import Job, Picture, Result
-from service.http import examples
-from service.http.answers import to_json
-from service.http.server import guarded_protocol
+from service.http.connections.server import guarded_protocol
+from service.http.openapi import examples
+from service.json_bytes import to_json
 
 
 class ExampleEngine(FakeEngine):

@@ -12,7 +12,7 @@ from starlette.types import Scope
 
 from service.app import create_app
 from service.configuration.settings import Settings
-from service.http.context import RequestContext
+from service.watch.request_context import RequestContext
 from service.watch.tracing_spans import RequestSpan, Tracing
 
 _POST: Scope = {"type": "http", "method": "POST", "path": "/segment", "headers": []}

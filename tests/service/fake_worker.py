@@ -24,9 +24,9 @@ from typing import Any
 
 from service_fakes import INSTANCE_MODEL
 
-from model.coco import COCO_PANOPTIC
-from model.image_error import ImageError
-from model.image_header import read_header
+from model.coco_categories import COCO_PANOPTIC
+from model.pictures.errors import ImageError
+from model.pictures.header import read_header
 from service.pool.arena import ArenaView
 from service.pool.wire import Frame, FrameSocket
 

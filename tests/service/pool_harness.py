@@ -16,8 +16,8 @@ from service_fakes import INSTANCE_MODEL
 from service.configuration.settings import Settings
 from service.engine import Job, Picture, Result
 from service.errors import ServiceError
-from service.pool.engine import PoolEngine
 from service.pool.opening import open_engine
+from service.pool.pool_engine import PoolEngine
 from service.watch.metrics import Metrics
 
 _FAKE = Path(__file__).with_name("fake_worker.py")

@@ -11,7 +11,7 @@ import httpx
 from fastapi import FastAPI
 from PIL import Image
 
-from model.coco import COCO, COCO_PANOPTIC
+from model.coco_categories import COCO, COCO_PANOPTIC
 from model.presets import preset
 from service.app import create_app
 from service.configuration.settings import Settings

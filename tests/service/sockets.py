@@ -12,7 +12,8 @@ from typing import Any
 import uvicorn
 from service_fakes import FakeEngine, app_of
 
-from service.http.server import ConnectionLimits, Guard, guarded_by
+from service.http.connections.guard import ConnectionLimits, Guard
+from service.http.connections.server import guarded_by
 
 
 class _Server(uvicorn.Server):

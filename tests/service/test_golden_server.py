@@ -18,7 +18,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from serving import Server, serve
 
-from model.coco import COCO_PANOPTIC
+from model.coco_categories import COCO_PANOPTIC
 
 INSTANCE_CONFIG = "550_R_50_dcni3_5x"
 PANOPTIC_CONFIG = "Panoptic/R_50_1x"

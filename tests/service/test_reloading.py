@@ -9,7 +9,7 @@ from service_fakes import FakeEngine, until
 
 from service.engine import LoadError
 from service.errors import ReloadError
-from service.http.keys import Keyring
+from service.keyring import Keyring
 from service.reloading import reload_all
 
 

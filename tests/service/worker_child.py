@@ -13,7 +13,7 @@ from typing import Any
 
 import tiny
 
-from model.checkpoint import Checkpoint, save
+from model.checkpoints.checkpoint import Checkpoint, save
 from service.pool.arena import Arena
 from service.pool.wire import Frame, FrameSocket
 

@@ -23,7 +23,7 @@ from serving import Server, serve
 from steady_load import noisy_picture
 from tiny import CATEGORIES, tiny_predictor
 
-from model import checkpoint
+from model.checkpoints import checkpoint
 
 ROOT = Path(__file__).parents[2]
 LOAD_S = 60.0

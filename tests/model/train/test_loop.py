@@ -21,14 +21,14 @@ from tiny_training import (
 )
 from torch import Tensor
 
-from model import checkpoint
-from model.blendmask import BlendMask
-from model.train.batch import TrainingBatch
-from model.train.config import OptimizerConfig
+from model.checkpoints import checkpoint
+from model.network.blendmask import BlendMask
 from model.train.interrupt import StopRequest
 from model.train.loop import NonFiniteLossError
-from model.train.optimizer import learning_rate
-from model.train.progress import Progress
+from model.train.outputs.progress import Progress
+from model.train.recipes.recipe import OptimizerConfig
+from model.train.samples.batch import TrainingBatch
+from model.train.state.optimizer import learning_rate
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -10,7 +10,6 @@ import pytest
 from model.categories import Categories
 from model.presets import PRESETS, preset
 from model.train.arguments import parse_arguments
-from model.train.config import RECIPES
 from model.train.plan import (
     choose_config,
     choose_recipe,
@@ -18,7 +17,8 @@ from model.train.plan import (
     with_classes,
     with_length,
 )
-from model.train.small import small_model
+from model.train.recipes.recipe import RECIPES
+from model.train.recipes.small import small_model
 
 
 def _args(*more: str, config: str = "R_50_1x") -> argparse.Namespace:

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import toy_data
 
-from model import checkpoint
-from model.checkpoint import Checkpoint
-from model.predictor import Predictor
+from model.checkpoints import checkpoint
+from model.checkpoints.checkpoint import Checkpoint
+from model.prediction.predictor import Predictor
 from model.train import __main__ as command
-from model.train.distributed import World, choose_device
-from model.train.resume import load_state
+from model.train.distributed.world import World, choose_device
+from model.train.state.resume import load_state
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

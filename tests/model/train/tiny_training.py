@@ -9,21 +9,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.blendmask import BlendMask
 from model.categories import Categories
 from model.config import ModelConfig
-from model.train.batch import TrainingBatch
-from model.train.config import LossConfig, OptimizerConfig, Recipe
-from model.train.distributed import World, synchronise_batch_norm
-from model.train.initialise import initialise
+from model.network.blendmask import BlendMask
+from model.train.distributed.world import World, synchronise_batch_norm
 from model.train.interrupt import StopRequest
-from model.train.keeper import Keeper
 from model.train.loop import train
-from model.train.losses import Criterion
-from model.train.optimizer import build_optimizer
-from model.train.progress import Progress
-from model.train.small import small_model
-from model.train.training import Losses, Training
+from model.train.losses.criterion import Criterion
+from model.train.outputs.keeper import Keeper
+from model.train.outputs.progress import Progress
+from model.train.recipes.recipe import LossConfig, OptimizerConfig, Recipe
+from model.train.recipes.small import small_model
+from model.train.samples.batch import TrainingBatch
+from model.train.starting_weights.initialise import initialise
+from model.train.state.optimizer import build_optimizer
+from model.train.state.training import Losses, Training
 
 NUM_CLASSES = 3
 SIDE = 64

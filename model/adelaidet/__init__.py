@@ -1,0 +1,1 @@
+"""AdelaiDet's YAML and our configurations."""

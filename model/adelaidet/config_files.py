@@ -1,0 +1,136 @@
+"""AdelaiDet's configuration files (YAML) and command-line overrides, as a `ModelConfig`.
+
+Every option is one of three: it becomes a member of the configuration; it would change the
+result in a way that this network cannot follow, and is refused by name; or prediction does not
+read it, and one log line lists it. `adelaidet_options.py` has the options and their defaults.
+"""
+
+from __future__ import annotations
+
+import ast
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from model.adelaidet import options as known
+from model.adelaidet.mapping import options_of, to_model_config
+from model.config import ModelConfig
+from model.presets import PRESETS
+
+logger = logging.getLogger(__name__)
+
+_BASE = "_BASE_"
+# Its settings are the defaults already, so a chain may end in it without the file.
+_BUILT_IN_BASE = "Base-BlendMask.yaml"
+
+
+def read_config(path: Path, overrides: Sequence[str] = ()) -> ModelConfig:
+    """Return the configuration in a BlendMask YAML file of AdelaiDet's.
+
+    Its `_BASE_` chain is followed, relative to each file. The name is the file's, with the
+    folder's before it where a released configuration is called so (`Panoptic/R_50_1x`).
+
+    Args:
+        overrides: KEY VALUE KEY VALUE …, as on detectron2's command line.
+    Raises:
+        ValueError: a file cannot be read, or an option is unknown, of a wrong type or asks for
+            something this network cannot do; the message names it and what would be right.
+    """
+    qualified = f"{path.resolve().parent.name}/{path.stem}"
+    name = qualified if qualified in PRESETS else path.stem
+    try:
+        settings = {**_read_chain(path, ()), **_pairs(overrides)}
+        return to_model_config(_merged(known.defaults(), settings), name)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def with_overrides(config: ModelConfig, overrides: Sequence[str]) -> ModelConfig:
+    """Return the configuration with AdelaiDet's options KEY VALUE KEY VALUE … applied.
+
+    Raises:
+        ValueError: as `read_config`.
+    """
+    if not overrides:
+        return config
+    return to_model_config(_merged(options_of(config), _pairs(overrides)), config.name)
+
+
+def _read_chain(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    """Return {dotted key: value} of a file and its bases, the file's own last."""
+    place = path.expanduser().resolve()
+    if place in above:
+        names = " -> ".join(p.name for p in (*above, place))
+        raise ValueError(f"{_BASE} goes round in a circle: {names}")
+    content = _read_yaml(path, is_base=bool(above))
+    bases = content.pop(_BASE, [])
+    settings: dict[str, Any] = {}
+    for base in [bases] if isinstance(bases, str) else bases:
+        base_path = path.parent / Path(str(base)).expanduser()
+        if base_path.name == _BUILT_IN_BASE and not base_path.exists():
+            logger.info("%s is not there; its released settings are built in", base_path)
+            continue
+        settings |= _read_chain(base_path, (*above, place))
+    return settings | dict(_flattened(content, ""))
+
+
+def _read_yaml(path: Path, *, is_base: bool) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        advice = f"; copy it there, the file names it as its {_BASE}" if is_base else ""
+        raise ValueError(f"there is no file {path}{advice}") from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} is no plain YAML: {reason}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}; options would be right")
+    return content
+
+
+def _flattened(content: Mapping[Any, Any], prefix: str) -> Iterable[tuple[str, Any]]:
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", _decoded(value)
+
+
+def _pairs(overrides: Sequence[str]) -> dict[str, Any]:
+    if len(overrides) % 2:
+        raise ValueError(
+            f"overrides come as KEY VALUE pairs; {overrides[-1]!r} has no value after it"
+        )
+    return {
+        str(key): _decoded(value)
+        for key, value in zip(overrides[::2], overrides[1::2], strict=True)
+    }
+
+
+def _decoded(value: Any) -> Any:
+    """Return a text as the Python literal it spells, as detectron2 reads it: "(640, 672)"."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value
+
+
+def _merged(options: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with the settings in them; those that nothing reads are logged."""
+    unread: set[str] = set()
+    for key, value in settings.items():
+        ignored = known.unread_name(key)
+        if ignored is None:
+            options[key] = known.checked(key, value)
+        else:
+            unread.add(ignored)
+    if unread:
+        logger.info("options that prediction does not read: %s", ", ".join(sorted(unread)))
+    return options

@@ -1,0 +1,264 @@
+"""Results drawn over pictures, for people to look at."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from model.answers.json_answer import do_nothing
+from model.answers.name_tags import Box, Tag, around_point, beside_box, font_size, write_tags
+from model.answers.palette import Colour, stuff_colour, thing_colour
+from model.masks.polygons import rings
+from model.masks.run_columns import Columns, columns_of, row_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from model.categories import Categories
+    from model.structures import Instances, PanopticSegmentation, Segment
+
+_FILL = 0.4  # how much of its colour covers an instance
+_SEGMENT_FILL = 0.45
+_BORDER_LIGHT = 0.7  # how white the borders of segments are
+_SUBPIXEL_BITS = 3  # contours are drawn to an eighth of a pixel
+_THUMBNAIL_SIDE = 160  # where a segment's name goes is decided on so small a mask
+_STUFF_SUFFIXES = ("-merged", "-other", "-stuff")
+
+
+def overlay_instances(
+    image: np.ndarray,
+    instances: Instances,
+    categories: Categories,
+    *,
+    before_each: Callable[[], None] = do_nothing,
+) -> np.ndarray:
+    """Return the picture with each instance's mask, contour, box, name and score on it.
+
+    Large instances are drawn first, so that none hides a smaller one; without masks there are
+    boxes and names. Without instances the result equals the picture.
+
+    Args:
+        image: (H, W, 3) RGB uint8, the picture that the instances were found in.
+        before_each: is called before each instance; what it raises ends the drawing.
+    """
+    _check_size(image, instances.height, instances.width)
+    canvas = image.copy()
+    colours = _instance_colours(instances)
+    boxes = [_box(row) for row in instances.boxes_xyxy]
+    stroke = _stroke(image)
+    for index in sorted(range(len(instances)), key=lambda i: -_extent(instances, i)):
+        before_each()
+        if instances.masks is not None:
+            runs = columns_of(instances.masks[index])
+            _fill(canvas, runs, colours[index])
+            _outline(canvas, runs, colours[index], stroke)
+        _frame(canvas, boxes[index], colours[index], stroke)
+    tags = [
+        _instance_tag(image, name, float(instances.scores[i]), boxes[i], colours[i])
+        for i, name in enumerate(categories.things[int(c)].name for c in instances.classes)
+    ]
+    order = sorted(range(len(tags)), key=lambda i: -float(instances.scores[i]))
+    return write_tags(canvas, [tags[i] for i in order])
+
+
+def overlay_panoptic(
+    image: np.ndarray, result: PanopticSegmentation, categories: Categories
+) -> np.ndarray:
+    """Return the picture with every segment's colour, border and name on it; void stays bare.
+
+    Args:
+        image: (H, W, 3) RGB uint8, the picture that was partitioned.
+    """
+    _check_size(image, result.height, result.width)
+    if not result.segments:
+        return image.copy()
+    seen = Counter[int]()
+    colours: list[Colour] = []
+    for segment in result.segments:
+        if segment.is_thing:
+            colours.append(thing_colour(segment.label, seen[segment.label]))
+            seen[segment.label] += 1
+        else:
+            colours.append(stuff_colour(segment.label - 1))
+    mixed = _paint_segments(image, result, colours)
+    _draw_borders(mixed, result.segment_ids, _stroke(image))
+    tags = [
+        _segment_tag(result.segment_ids, segment, colour, categories)
+        for segment, colour in zip(result.segments, colours, strict=True)
+    ]
+    order = sorted(range(len(tags)), key=lambda i: -result.segments[i].area)
+    return write_tags(mixed, [tags[i] for i in order])
+
+
+def inmost_point(segment_ids: np.ndarray, segment: Segment) -> tuple[float, float]:
+    """Return x and y of a point of the segment that is far from its border."""
+    left, top, width, height = segment.bbox_xywh
+    step = max(1, -(-max(width, height) // _THUMBNAIL_SIDE))
+    box = segment_ids[top : top + height : step, left : left + width : step]
+    mask = np.pad((box == segment.id).astype(np.uint8), 1)
+    distance = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
+    row, column = np.unravel_index(int(np.argmax(distance)), distance.shape)
+    return left + (int(column) - 0.5) * step, top + (int(row) - 0.5) * step
+
+
+def encode_picture(image: np.ndarray, media_type: str) -> bytes:
+    """Return the file of a picture.
+
+    Args:
+        image: (H, W, 3) RGB uint8.
+        media_type: image/jpeg or image/png.
+
+    Raises:
+        ValueError: another media type.
+    """
+    buffer = io.BytesIO()
+    if media_type == "image/jpeg":
+        # No chroma subsampling: it would smear contours and letters.
+        Image.fromarray(image).save(buffer, "JPEG", quality=90, subsampling=0)
+    elif media_type == "image/png":
+        Image.fromarray(image).save(buffer, "PNG", compress_level=4)
+    else:
+        raise ValueError(f"media type is {media_type!r}; it must be image/jpeg or image/png")
+    return buffer.getvalue()
+
+
+def _instance_colours(instances: Instances) -> list[Colour]:
+    seen = Counter[int]()
+    colours = []
+    for index in instances.classes.tolist():
+        colours.append(thing_colour(index, seen[index]))
+        seen[index] += 1
+    return colours
+
+
+def _extent(instances: Instances, index: int) -> float:
+    if instances.areas is not None:
+        return float(instances.areas[index])
+    x0, y0, x1, y1 = _box(instances.boxes_xyxy[index])
+    return (x1 - x0) * (y1 - y0)
+
+
+def _fill(canvas: np.ndarray, runs: Columns, colour: Colour) -> None:
+    levels = np.arange(256)[:, None] * (1 - _FILL) + np.array(colour) * _FILL
+    table = np.round(levels).astype(np.uint8)[None]
+    for top, left, block in row_blocks(runs):
+        region = canvas[top : top + block.shape[0], left : left + block.shape[1]]
+        cv2.copyTo(cv2.LUT(region, table), block, region)
+
+
+def _outline(canvas: np.ndarray, runs: Columns, colour: Colour, stroke: float) -> None:
+    contours = [_walk(points) for points, _ in rings(runs, canvas.shape[0])]
+    if not contours:
+        return
+    # A stroke must not cover what it surrounds: half the mean breadth of the parts at most.
+    length = sum(len(contour) for contour in contours)
+    thickness = max(1.0, min(stroke, 0.5 * runs.num_pixels / length))
+    lines = [
+        np.round(_smooth(contour, thickness) * 2**_SUBPIXEL_BITS).astype(np.int32)
+        for contour in contours
+    ]
+    cv2.polylines(canvas, lines, True, colour, round(thickness), cv2.LINE_AA, _SUBPIXEL_BITS)
+
+
+def _walk(ring: np.ndarray) -> np.ndarray:
+    """Return a ring of corners, (n, 2), in steps of a pixel; OpenCV's frame, by pixel centres."""
+    steps = np.roll(ring, -1, axis=0) - ring
+    lengths = np.abs(steps).sum(axis=1)
+    edge = np.repeat(np.arange(len(ring)), lengths)
+    offset = np.arange(len(edge)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return np.asarray(ring[edge] + np.sign(steps)[edge] * offset[:, None] - 0.5)
+
+
+def _smooth(points: np.ndarray, stroke: float) -> np.ndarray:
+    """Average a closed contour, (n, 2), along itself: stairs become slopes, which need fewer
+    points.
+    """
+    reach = round(stroke)  # at most a sixth of its length
+    if len(points) < 6 * reach:
+        return points.astype(np.float64)
+    wrapped = np.concatenate((points[-reach:], points, points[: reach + 1])).astype(np.float64)
+    sums = np.cumsum(wrapped, axis=0)
+    sums[1:] = sums[:-1].copy()
+    sums[0] = 0
+    averages = (sums[2 * reach + 1 :] - sums[: -2 * reach - 1]) / (2 * reach + 1)
+    return np.asarray(averages[:: max(1, reach // 2)])
+
+
+def _frame(canvas: np.ndarray, box: Box, colour: Colour, stroke: float) -> None:
+    x0, y0, x1, y1 = (round(side) for side in box)
+    thickness = max(1, round(stroke / 2))
+    cv2.rectangle(canvas, (x0, y0), (max(x1 - 1, x0), max(y1 - 1, y0)), colour, thickness)
+
+
+def _instance_tag(image: np.ndarray, name: str, score: float, box: Box, colour: Colour) -> Tag:
+    x0, y0, x1, y1 = box
+    share = ((x1 - x0) * (y1 - y0) / (image.shape[0] * image.shape[1])) ** 0.5
+    return Tag(
+        texts=(f"{name} {score:.0%}".replace("%", " %"), name),
+        colour=colour,
+        spots=beside_box(box),
+        scale=min(1.0, 0.8 + share),
+    )
+
+
+def _segment_tag(
+    segment_ids: np.ndarray, segment: Segment, colour: Colour, categories: Categories
+) -> Tag:
+    name = categories.of(segment.label, segment.is_thing).name
+    texts: tuple[str, ...]
+    if segment.is_thing and segment.score is not None:
+        texts = (f"{name} {segment.score:.0%}".replace("%", " %"), name)
+    else:
+        for suffix in _STUFF_SUFFIXES:
+            name = name.removesuffix(suffix)
+        texts = (name,)
+    x, y = inmost_point(segment_ids, segment)
+    share = (segment.area / segment_ids.size) ** 0.5
+    return Tag(texts=texts, colour=colour, spots=around_point(x, y), scale=min(1.0, 0.8 + share))
+
+
+def _paint_segments(
+    image: np.ndarray, result: PanopticSegmentation, colours: list[Colour]
+) -> np.ndarray:
+    num_ids = 1 + int(result.segment_ids.max(initial=0))
+    paint = np.zeros((num_ids, 3), dtype=np.uint8)
+    is_segment = np.zeros(num_ids, dtype=np.uint8)
+    for segment, colour in zip(result.segments, colours, strict=True):
+        paint[segment.id], is_segment[segment.id] = colour, 1
+    painted = np.take(paint, result.segment_ids, axis=0)
+    mixed = cv2.addWeighted(image, 1 - _SEGMENT_FILL, painted, _SEGMENT_FILL, 0)
+    return np.asarray(cv2.copyTo(mixed, np.take(is_segment, result.segment_ids), image.copy()))
+
+
+def _draw_borders(canvas: np.ndarray, segment_ids: np.ndarray, stroke: float) -> None:
+    border = np.zeros(segment_ids.shape, dtype=np.uint8)
+    border[1:] |= segment_ids[1:] != segment_ids[:-1]
+    border[:, 1:] |= segment_ids[:, 1:] != segment_ids[:, :-1]
+    width = max(1, round(stroke * 0.75))
+    shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    alpha = cv2.GaussianBlur(cv2.dilate(border * np.uint8(255), shape), (3, 3), 0)
+    rows, columns = np.nonzero(alpha)
+    weight = _BORDER_LIGHT / 255 * alpha[rows, columns, None]
+    canvas[rows, columns] = np.round(canvas[rows, columns] * (1 - weight) + 255 * weight)
+
+
+def _stroke(image: np.ndarray) -> float:
+    return max(1.0, font_size(*image.shape[:2]) / 7)
+
+
+def _box(row: np.ndarray) -> Box:
+    x0, y0, x1, y1 = row.tolist()
+    return x0, y0, x1, y1
+
+
+def _check_size(image: np.ndarray, height: int, width: int) -> None:
+    if image.shape != (height, width, 3) or image.dtype != np.uint8:
+        raise ValueError(
+            f"the picture is {image.dtype} {image.shape}; the result is for uint8 "
+            f"({height}, {width}, 3)"
+        )

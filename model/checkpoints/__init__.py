@@ -1,0 +1,1 @@
+"""Any weights file to the tensors of our network, safely."""

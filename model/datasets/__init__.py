@@ -1,0 +1,1 @@
+"""COCO-style data sets: what their files say, and what in them would hurt."""

@@ -1,0 +1,1 @@
+"""A predictor measured on a data set."""

@@ -1,0 +1,1 @@
+"""Run lengths, outlines and how they turn into one another; no torch."""

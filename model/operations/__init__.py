@@ -1,0 +1,1 @@
+"""The door to compiled operations, and their plain references."""

@@ -1,0 +1,172 @@
+"""Encoded pictures to pixels: JPEG (MPO too), PNG, WebP, BMP and TIFF, by what the bytes say."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from model.pictures.errors import ImageError, ImageTooLargeError, UnsupportedImageError
+from model.pictures.header import ImageHeader, read_header
+from model.pictures.jpeg_decoder import decode_jpeg
+from model.pictures.jpeg_segments import check_jpeg_end
+from model.pictures.png_chunks import pixel_chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL.ImageFile import ImageFile
+
+__all__ = [
+    "ImageError",
+    "ImageHeader",
+    "ImageTooLargeError",
+    "UnsupportedImageError",
+    "decode_image",
+    "read_header",
+]
+
+# Where Pillow sees a decompression bomb (twice its MAX_IMAGE_PIXELS). The file classes are used
+# directly, not through Image.open, which would only warn of half of that, for the whole process.
+_BOMB_PIXELS = 178_956_970
+
+_TAG_BITS_PER_SAMPLE = 258
+# By EXIF orientation; a quarter turn swaps the axes.
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: image[::-1].swapaxes(0, 1),
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: lambda image: image[:, ::-1].swapaxes(0, 1),
+}
+
+
+class _JpegFile(JpegImageFile):
+    """A JPEG whose resolution nobody asks for: broken EXIF cannot disturb the opening."""
+
+    def _read_dpi_from_exif(self) -> None:
+        pass
+
+
+_FILE_CLASSES: dict[str, type[ImageFile]] = {
+    "JPEG": _JpegFile,
+    "PNG": PngImageFile,
+    "WebP": WebPImageFile,
+    "BMP": BmpImageFile,
+    "TIFF": TiffImageFile,
+}
+
+
+def decode_image(
+    data: bytes, *, max_pixels: int | None = None, max_side: int | None = None
+) -> np.ndarray:
+    """Return the upright picture: RGB uint8 (H, W, 3), C-contiguous, writable.
+
+    EXIF orientation is applied. Of an animation or of many pages, the first. Alpha is dropped,
+    not blended (as the original does it); 16-bit grey becomes round(value / 257).
+
+    Args:
+        data: the encoded bytes.
+        max_pixels, max_side: limits, judged from the header before anything is decoded.
+    Raises:
+        ImageTooLargeError: the header gives more than a limit.
+        UnsupportedImageError: another format, or samples that are not 1 to 16 bit integers.
+        ImageError: not a picture, truncated, or damaged.
+    """
+    header = read_header(data)
+    _check_size(header, max_pixels, max_side)
+    try:
+        upright = _decode(data, header)
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageTooLargeError(
+            f"the {header.format} picture unpacks to too many pixels"
+        ) from None
+    except NotImplementedError:
+        raise UnsupportedImageError(f"this kind of {header.format} is not decoded here") from None
+    except MemoryError:
+        raise
+    except Exception:  # the parsers meet hostile bytes: whatever they raise, the bytes are bad
+        raise ImageError(
+            f"the {header.format} picture is truncated or damaged: its pixels cannot be read"
+        ) from None
+    if upright.shape[:2] != header.upright_size:
+        raise ImageError(
+            f"the {header.format} picture gives its orientation in an unusual form, which "
+            "readers take differently; save it anew"
+        )
+    return upright
+
+
+def _check_size(header: ImageHeader, max_pixels: int | None, max_side: int | None) -> None:
+    height, width = header.height, header.width
+    if max_side is not None and max(height, width) > max_side:
+        raise ImageTooLargeError(
+            f"the picture is {width}×{height} pixels; a side may have at most {max_side}"
+        )
+    limit = _BOMB_PIXELS if max_pixels is None else min(max_pixels, _BOMB_PIXELS)
+    if height * width > limit:
+        raise ImageTooLargeError(
+            f"the picture is {width}×{height}, {height * width} pixels; at most {limit} are allowed"
+        )
+
+
+def _decode(data: bytes, header: ImageHeader) -> np.ndarray:
+    orientation = header.orientation
+    pixels: np.ndarray | None = None
+    if header.format == "JPEG":
+        check_jpeg_end(data)  # of the other formats, the decoders miss what is missing
+        pixels = decode_jpeg(data)
+    elif header.format == "PNG":
+        data = pixel_chunks(data)
+    elif header.format == "TIFF":
+        orientation = 1  # Pillow itself turns it upright, from the tag in its directory
+    if pixels is None:
+        pixels = _decode_with_pillow(data, header)
+    turn = _UPRIGHT.get(orientation)
+    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+
+
+def _decode_with_pillow(data: bytes, header: ImageHeader) -> np.ndarray:
+    """Return the pixels as stored, of a TIFF upright."""
+    with _FILE_CLASSES[header.format](io.BytesIO(data)) as image:
+        if sorted(image.size) != sorted((header.width, header.height)):
+            raise ImageError(f"the {header.format} picture gives two different sizes")
+        image.info.pop("xmp", None)  # only EXIF turns a picture, also a TIFF
+        image.load()
+        bits = image.tag_v2.get(_TAG_BITS_PER_SAMPLE) if isinstance(image, TiffImageFile) else None
+        return np.array(_rgb(image, header.format, 12 if bits == (12,) else 16))
+
+
+def _rgb(image: Image.Image, name: str, deep_bits: int) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith("I;16") or (image.mode == "I" and name == "PNG"):
+        return _from_deep_grey(image, deep_bits)
+    if image.mode in ("I", "F", "LAB"):
+        raise _unsupported_samples(name)
+    image.info.pop("transparency", None)  # dropped like alpha; Pillow would warn of it
+    return image.convert("RGB")
+
+
+def _unsupported_samples(name: str) -> UnsupportedImageError:
+    return UnsupportedImageError(
+        f"a {name} of such samples (float, signed, 32-bit or CIELAB) is not decoded here; "
+        "send grey or RGB of 8 or 16 bits"
+    )
+
+
+def _from_deep_grey(image: Image.Image, bits: int) -> Image.Image:
+    full = 2**bits - 1
+    grey = (np.asarray(image).astype(np.uint32) * 255 + full // 2) // full
+    return Image.fromarray(np.minimum(grey, 255).astype(np.uint8)).convert("RGB")

@@ -1,0 +1,152 @@
+"""What a run leaves in its folder: `last` and `best` to serve, and what a resume needs."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from model.categories import Categories
+from model.checkpoints import checkpoint as checkpoints
+from model.checkpoints.checkpoint import Checkpoint
+from model.config import ModelConfig
+from model.train.recipes.recipe import Recipe
+from model.train.state.resume import SaveError, save_state
+from model.train.state.training import Training
+
+logger = logging.getLogger(__name__)
+
+LAST, BEST = "last.safetensors", "best.safetensors"
+_LICENCE = "the trainer's choice, as far as the data and the starting weights allow"
+
+
+class Keeper:
+    """Writes a run's files; each replaces the one before in one go.
+
+    story: the data, the starting point and the overrides, in words, for the provenance.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: ModelConfig,
+        categories: Categories,
+        recipe: Recipe,
+        story: Mapping[str, str],
+    ) -> None:
+        self.folder = folder
+        self._config, self._categories, self._recipe = config, categories, recipe
+        self._story = dict(story)
+
+    def save(self, training: Training) -> None:
+        """Write `last` and the resume state; every process calls it, the main one writes.
+
+        Raises:
+            SaveError: there was no room or no permission; the files before stay whole.
+        """
+        state = {**training.state(), **self.identity()}
+        if training.world.is_main:
+            save_state(self.folder, state)
+            self._write(LAST, training)
+            logger.info("saved %s at iteration %d", self.folder / LAST, training.iteration)
+
+    def save_best(self, training: Training, score: Mapping[str, float]) -> None:
+        """Write `best`, with its score in the provenance; the main process only.
+
+        Raises:
+            SaveError: as `save`.
+        """
+        self._write(BEST, training, evaluation=json.dumps(dict(score)))
+        logger.info("saved %s at iteration %d", self.folder / BEST, training.iteration)
+
+    def checkpoint(self, training: Training, **more: str) -> Checkpoint:
+        """Return the network as it is served, on the CPU."""
+        tensors: dict[str, Tensor] = {
+            name: tensor.detach().cpu().clone() for name, tensor in training.weights.items()
+        }
+        provenance = {
+            "source": "trained with python -m model.train",
+            "configuration": f"{self._config.name}, trained",
+            "iteration": f"{training.iteration} of {self._recipe.iterations}",
+            "weights": "averaged" if training.average else "of the last step",
+            "recipe": json.dumps(asdict(self._recipe)),
+            "licence": _LICENCE,
+            "trained_by": f"blendmask-server {_version()}",
+            **self._story,
+            **more,
+        }
+        return Checkpoint(
+            config=self._config,
+            categories=self._categories,
+            tensors=tensors,
+            sha256="",
+            provenance=provenance,
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells this run from another, in JSON's types."""
+        return {
+            "config": json.dumps(self._config.to_dict()),
+            "categories": json.dumps(self._categories.to_dict()),
+            "recipe": json.dumps(asdict(self._recipe)),
+            "story": self._story,
+        }
+
+    def check_same_run(self, state: Mapping[str, Any]) -> None:
+        """Log in what the recipe of a saved state differs from this run's.
+
+        Raises:
+            ValueError: it is of another network or of other classes.
+        """
+        own = self.identity()
+        for name in ("config", "categories"):
+            if state[name] != own[name]:
+                raise ValueError(
+                    f"{self.folder} holds a run with another {name.replace('config', 'network')}: "
+                    f"{_differences(state[name], own[name])}; "
+                    "give the arguments it was started with, or another --output"
+                )
+        if state["recipe"] != own["recipe"]:
+            logger.warning(
+                "the run goes on with another recipe: %s",
+                _differences(state["recipe"], own["recipe"]),
+            )
+
+    def _write(self, name: str, training: Training, **more: str) -> None:
+        try:
+            checkpoints.save(self.folder / name, self.checkpoint(training, **more))
+        except ValueError as error:
+            raise SaveError(str(error)) from None
+
+
+def _differences(before: str, now: str) -> str:
+    """Return "member: before -> now, …" of two JSON objects."""
+    old, new = _flat(json.loads(before), ""), _flat(json.loads(now), "")
+    changed = [n for n in dict.fromkeys((*old, *new)) if old.get(n) != new.get(n)]
+    return ", ".join(f"{n}: {old.get(n)} -> {new.get(n)}" for n in changed[:8])
+
+
+def _flat(tree: Any, prefix: str) -> dict[str, Any]:
+    if isinstance(tree, list) and tree and isinstance(tree[0], dict):
+        return {f"{prefix}count": len(tree)} | {
+            f"{prefix}{i}": member.get("name") for i, member in enumerate(tree)
+        }
+    if not isinstance(tree, dict):
+        return {prefix.removesuffix("."): tree}
+    leaves: dict[str, Any] = {}
+    for name, value in tree.items():
+        leaves |= _flat(value, f"{prefix}{name}.")
+    return leaves
+
+
+def _version() -> str:
+    try:
+        return metadata.version("blendmask-server")
+    except metadata.PackageNotFoundError:
+        return "unknown"

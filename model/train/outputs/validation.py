@@ -1,0 +1,149 @@
+"""What a training is worth now and then: evaluated, and drawn, through the served `Predictor`."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model.answers.drawing import encode_picture, overlay_instances
+from model.checkpoints import checkpoint as checkpoints
+from model.checkpoints.checkpoint import Checkpoint
+from model.datasets.sources import find_source
+from model.evaluation.data import EvaluationData, open_data
+from model.evaluation.measure import Task, evaluate
+from model.pictures.decode import decode_image
+from model.prediction.predictor import PredictOptions, Predictor
+from model.train.outputs.keeper import Keeper
+from model.train.outputs.progress import Progress
+from model.train.state.resume import SaveError
+from model.train.state.training import Training
+
+logger = logging.getLogger(__name__)
+
+EVALUATIONS_FILE = "evaluations.jsonl"
+_DRAWN_FROM_SCORE = 0.3
+
+
+class Validation:
+    """Evaluates the present weights when it is called, draws samples and keeps the best.
+
+    Every process calls it; the main one works while the others wait for its next step.
+    """
+
+    def __init__(
+        self,
+        data: EvaluationData,
+        keeper: Keeper,
+        training: Training,
+        progress: Progress,
+        *,
+        num_drawn: int,
+    ) -> None:
+        self._data, self._keeper, self._training = data, keeper, training
+        self._progress, self._num_drawn = progress, num_drawn
+
+    def __call__(self) -> None:
+        """Write the report, the samples and, if they are the best so far, the weights."""
+        training, keeper = self._training, self._keeper
+        if not training.world.is_main:
+            return
+        checkpoint = keeper.checkpoint(training)
+        predictor, report = measure(checkpoint, self._data, training.device, progress=False)
+        score, figures = score_of(report)
+        words = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        logger.info("evaluation at iteration %d: %s", training.iteration, words)
+        self._progress.record(figures, training.iteration)
+        _append_report(keeper.folder, training.iteration, report)
+        samples = keeper.folder / "samples" / f"{training.iteration:07d}"
+        _draw_samples(predictor, self._data, samples, self._num_drawn)
+        if training.best is None or score > training.best:
+            training.best = score
+            try:
+                keeper.save_best(training, figures)
+            except SaveError as error:
+                logger.error("the best weights are not saved: %s", error)
+
+
+def open_validation(given: str | None, training_data: Sequence[str]) -> EvaluationData | None:
+    """Return what to evaluate on: what is given, or the validation part of the first folder.
+
+    None, said in the log, where there is no such part.
+
+    Raises:
+        ValueError: what is given cannot be read.
+    """
+    try:
+        if given is None and not Path(training_data[0]).is_dir():
+            raise ValueError("the training data is a file")
+        source = find_source(given or training_data[0], split="val")
+    except ValueError as error:
+        if given is not None:
+            raise
+        logger.info("nothing to evaluate on (%s); --eval-data names it", error)
+        return None
+    return open_data(
+        source.images,
+        annotations=source.annotations,
+        panoptic=source.panoptic,
+        panoptic_folder=source.panoptic_images,
+    )
+
+
+def measure(
+    checkpoint: Checkpoint, data: EvaluationData, device: torch.device, *, progress: bool
+) -> tuple[Predictor, dict[str, Any]]:
+    """Return a checkpoint's predictor and its report; the random generators stay as they are."""
+    with torch.random.fork_rng():
+        model = checkpoints.build_model(checkpoint, device)
+    predictor = Predictor(model, checkpoint.config, checkpoint.categories, device)
+    with_stuff = checkpoint.config.is_panoptic and data.panoptic is not None
+    task: Task = "both" if with_stuff else "instance"
+    report = evaluate(predictor, data, task=task, common_classes=True, progress=progress)
+    return predictor, report
+
+
+def score_of(report: dict[str, Any]) -> tuple[float, dict[str, float]]:
+    """Return what the best network has most of, and the figures for the curves.
+
+    It is PQ of a panoptic network, else mask AP; 0 where there was nothing to find.
+    """
+    figures = {
+        f"{kind}_{name}": float(report[kind][name])
+        for kind in ("box", "mask")
+        for name in ("AP", "AP50")
+        if kind in report and report[kind][name] is not None
+    }
+    panoptic = report.get("panoptic")
+    if panoptic and panoptic["all"]["PQ"] is not None:
+        figures["PQ"] = float(panoptic["all"]["PQ"])
+    return figures.get("PQ", figures.get("mask_AP", 0.0)), figures
+
+
+def _append_report(folder: Path, iteration: int, report: dict[str, Any]) -> None:
+    """Add a report to the run's `evaluations.jsonl`; a full disk is logged, no more."""
+    path = folder / EVALUATIONS_FILE
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"iteration": iteration, **report}) + "\n")
+    except OSError as error:
+        logger.warning("%s cannot be written: %s", path, error.strerror)
+
+
+def _draw_samples(predictor: Predictor, data: EvaluationData, folder: Path, number: int) -> None:
+    """Draw the instances found in the first so many pictures; what cannot be drawn is logged."""
+    options = PredictOptions(score_threshold=_DRAWN_FROM_SCORE)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for picture in data.pictures[:number]:
+            pixels = decode_image(picture.file.path.read_bytes())
+            (found,) = predictor.segment([pixels], options)
+            drawn = overlay_instances(pixels, found, predictor.categories)
+            path = folder / f"{picture.file.path.stem}.jpg"
+            path.write_bytes(encode_picture(drawn, "image/jpeg"))
+    except (OSError, ValueError) as error:
+        logger.warning("sample pictures are missing: %s", error)

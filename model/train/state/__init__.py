@@ -1,0 +1,1 @@
+"""What trains, and how it survives a stop."""

@@ -1,0 +1,235 @@
+"""The OpenAPI document, made from the records that the routes read and answer with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from service.configuration.settings import Settings
+from service.engine import Task
+from service.http.keys import open_paths
+from service.http.openapi import examples
+from service.http.openapi.answers import REF, header_references, headers, problems, reference
+from service.http.openapi.schemas import (
+    Health,
+    ModelDescription,
+    ModelList,
+    PanopticAnswer,
+    PanopticRequest,
+    Problem,
+    SegmentAnswer,
+    SegmentRequest,
+)
+from service.http.requests.bodies import FORM_TYPE, JSON_TYPE, PART_NAMES, RAW_TYPES
+from service.http.requests.negotiation import JPEG, PNG
+from service.http.requests.options import RECORDS
+from service.http.requests.sent_images import MAX_ID_CHARACTERS
+from service.watch.metrics import MEDIA_TYPE as METRICS_TYPE
+
+_BINARY = {"type": "string", "format": "binary"}
+_RUN_ERRORS = (400, 403, 404, 413, 415, 422, 429, 500, 503, 504)
+_SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+
+_DESCRIPTION = """\
+Pictures in, COCO masks out. Send an image as the raw body, as multipart/form-data or as JSON;
+options go into the query string, with JSON also beside the images. An unknown option, or one
+given twice with different values, is refused. Every error is `application/problem+json`.
+"""
+_RUN_DESCRIPTION = """\
+The bytes decide the image format, not the `Content-Type`; a body without a type is read as raw
+bytes. Boxes and masks are in pixels of the upright image (EXIF orientation applied). Several
+images are answered whole or not at all; an error names the first bad one, where what is seen from
+the members and headers of all images comes before what shows only when one is fetched or decoded.
+
+Keep the connection open in both directions until the answer has come: a client that closes its
+own side after sending counts as gone, and its request is dropped.
+"""
+
+
+def document(title: str, version: str, settings: Settings, *, has_keys: bool) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of a server with those settings.
+
+    Args:
+        has_keys: whether it asks for API keys.
+    """
+    records = (
+        *(SegmentAnswer, PanopticAnswer, SegmentRequest, PanopticRequest),
+        *(ModelList, ModelDescription, Health, Problem),
+    )
+    _, schemas = models_json_schema(
+        [(record, "validation") for record in records], ref_template=REF
+    )
+    for name in ("SegmentRequest", "PanopticRequest"):
+        for option, member in schemas["$defs"][name]["properties"].items():
+            _tell_default(option, member, settings)
+    paths: dict[str, Any] = {
+        "/segment": {"post": _run("segment", settings)},
+        "/panoptic": {"post": _run("panoptic", settings)},
+        "/models": {"get": _get("list_models", "Loaded models", "ModelList", (500, 503))},
+        "/models/{name}": {"get": _get_model()},
+        "/healthz": {"get": _get("health", "Whether the process answers", "Health", (500,))},
+        "/readyz": {"get": _get("readiness", "Whether traffic should come", "Health", (500, 503))},
+        "/metrics": {"get": _get_metrics()},
+    }
+    if settings.admin:
+        paths["/admin/reload"] = {
+            "post": _get("reload", "Load weights and keys anew", "ModelList", (409, 500, 503))
+        }
+    components = {"schemas": schemas["$defs"], "headers": headers()}
+    if has_keys:
+        components["securitySchemes"] = _SECURITY
+        _ask_for_keys(paths, settings)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version, "description": _DESCRIPTION},
+        "paths": paths,
+        "components": components,
+    }
+
+
+def _ask_for_keys(paths: dict[str, Any], settings: Settings) -> None:
+    is_open = open_paths(guards_metrics=settings.keys_guard_metrics)
+    for path, operations in paths.items():
+        for operation in operations.values():
+            if path not in is_open:
+                operation["security"] = [{name: []} for name in _SECURITY]
+                operation["responses"] |= problems((401,))
+
+
+def _run(task: Task, settings: Settings) -> dict[str, Any]:
+    name = task.capitalize()
+    what = "Instance segmentation" if task == "segment" else "Panoptic segmentation"
+    return {
+        "operationId": task,
+        "summary": what,
+        "description": _RUN_DESCRIPTION,
+        "tags": ["segmentation"],
+        "parameters": [*_option_parameters(task, settings), *_header_parameters(settings)],
+        "requestBody": {"required": True, "content": _request_content(task, name)},
+        "responses": {
+            "200": {
+                "description": "The result; a drawing with render=overlay.",
+                "headers": header_references(),
+                "content": {
+                    JSON_TYPE: {
+                        "schema": reference(f"{name}Answer"),
+                        "example": examples.ANSWERS[task],
+                    },
+                    JPEG: {"schema": _BINARY},
+                    PNG: {"schema": _BINARY},
+                },
+            },
+            **problems(_RUN_ERRORS),
+        },
+    }
+
+
+def _request_content(task: Task, name: str) -> dict[str, Any]:
+    parts = {"type": "array", "items": _BINARY, "minItems": 1}
+    form = {
+        "type": "object",
+        "description": "The images; any of the names will do. A part's file name comes back as the "
+        f"image's id; one of more than {MAX_ID_CHARACTERS} characters is refused with 422.",
+        "properties": dict.fromkeys(PART_NAMES, parts),
+        "minProperties": 1,
+        "additionalProperties": False,
+    }
+    encoding = {"contentType": ", ".join(RAW_TYPES)}
+    return {
+        **{media_type: {"schema": _BINARY} for media_type in RAW_TYPES},
+        FORM_TYPE: {
+            "schema": form,
+            "encoding": dict.fromkeys(PART_NAMES, encoding),
+        },
+        JSON_TYPE: {"schema": reference(f"{name}Request"), "example": examples.REQUESTS[task]},
+    }
+
+
+def _option_parameters(task: Task, settings: Settings) -> list[dict[str, Any]]:
+    parameters = []
+    for name, schema in RECORDS[task].model_json_schema()["properties"].items():
+        _tell_default(name, schema, settings)
+        schema.pop("title", None)
+        if "anyOf" in schema:  # an optional one: in a query string there is no null
+            schema |= next(one for one in schema.pop("anyOf") if one.get("type") != "null")
+        description = schema.pop("description")
+        parameters.append(
+            {"name": name, "in": "query", "description": description, "schema": schema}
+        )
+    return parameters
+
+
+def _tell_default(name: str, schema: dict[str, Any], settings: Settings) -> None:
+    """Move the default of an option from its schema into its description.
+
+    A client made from the document sends the defaults of schemas by itself, in the query as well as
+    in the body, where they contradict what its user has set on the other side.
+    """
+    default = schema.pop("default", None)
+    if name == "score_threshold":
+        schema["description"] += (
+            f" By default {settings.score_threshold:g}. It chooses among what the model's "
+            "configuration yields, which has thresholds of its own: a value below those (see "
+            "/models) changes nothing."
+        )
+    elif default is not None:
+        schema["description"] += f" By default `{default}`."
+
+
+def _header_parameters(settings: Settings) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": "X-Request-Timeout",
+            "in": "header",
+            "description": f"Seconds to wait for the answer; {settings.deadline_s:g} at most.",
+            "schema": {"type": "number", "exclusiveMinimum": 0},
+        },
+        {
+            "name": "X-Request-ID",
+            "in": "header",
+            "description": "Comes back with the answer if it is at most 128 visible ASCII "
+            "characters; else the server makes one.",
+            # Whatever comes is taken: an unusable one is replaced, never refused.
+            "schema": {"type": "string"},
+        },
+    ]
+
+
+def _get(name: str, summary: str, schema: str, errors: tuple[int, ...]) -> dict[str, Any]:
+    return {
+        "operationId": name,
+        "summary": summary,
+        "tags": ["server"],
+        "responses": {
+            "200": {
+                "description": "The answer.",
+                "headers": header_references(),
+                "content": {JSON_TYPE: {"schema": reference(schema)}},
+            },
+            **problems(errors),
+        },
+    }
+
+
+def _get_model() -> dict[str, Any]:
+    operation = _get("get_model", "One loaded model", "ModelDescription", (404, 500, 503))
+    operation["parameters"] = [
+        {
+            "name": "name",
+            "in": "path",
+            "required": True,
+            "description": "The model's name; slashes may be sent as they are.",
+            "schema": {"type": "string"},
+        }
+    ]
+    return operation
+
+
+def _get_metrics() -> dict[str, Any]:
+    operation = _get("metrics", "Prometheus metrics", "", (500,))
+    operation["responses"]["200"]["content"] = {METRICS_TYPE: {"schema": {"type": "string"}}}
+    return operation

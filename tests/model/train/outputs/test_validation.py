@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toy_data
+
+from model.train.outputs.validation import open_validation, score_of
+
+
+def _numbers(ap: float | None) -> dict[str, Any]:
+    return {"AP": ap, "AP50": None if ap is None else 2 * ap}
+
+
+def test_instance_networks_are_ranked_by_mask_ap() -> None:
+    score, figures = score_of({"box": _numbers(0.3), "mask": _numbers(0.2)})
+    assert score == 0.2
+    assert figures == {"box_AP": 0.3, "box_AP50": 0.6, "mask_AP": 0.2, "mask_AP50": 0.4}
+
+
+def test_panoptic_networks_are_ranked_by_pq() -> None:
+    report = {"mask": _numbers(0.2), "panoptic": {"all": {"PQ": 0.4}}}
+    assert score_of(report)[0] == 0.4
+
+
+def test_data_without_objects_score_nothing() -> None:
+    assert score_of({"box": _numbers(None), "mask": _numbers(None)}) == (0.0, {})
+
+
+def test_validation_part_of_the_first_folder_is_found(tmp_path: Path) -> None:
+    toy_data.write(
+        tmp_path, [(40, 60)], [toy_data.rectangle(1, 3, 4, 4, 20, 20)], name="instances_val.json"
+    )
+    data = open_validation(None, [str(tmp_path), "more"])
+    assert data is not None
+    assert len(data.pictures) == 1
+
+
+def test_training_file_has_no_validation_part(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        assert open_validation(None, ["train.json"]) is None
+    assert "--eval-data names it" in caplog.text
+
+
+def test_named_validation_data_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no such file"):
+        open_validation(str(tmp_path / "val.json"), ["train.json"])

@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn, cast
+
+import numpy as np
+import pytest
+import torch
+from service_fakes import INSTANCE_MODEL, picture
+
+from model.prediction.paste import encode_crop
+from model.prediction.predictor import PredictOptions, Predictor
+from model.prediction.stages import StageTimes
+from model.structures import ImageBatch, Instances
+from service.pool.arena import Arena, ArenaView
+from service.worker.batches import BatchRunner
+from service.worker.models import LoadedModel
+from service.worker.wanted import Wanted
+
+CANVAS_PIXELS = 800 * 1088  # of the pictures below, by the model's configuration
+
+
+class FakePredictor:
+    """Finds nothing; fails on batches of more pictures than it has memory for."""
+
+    config = INSTANCE_MODEL.config
+    categories = INSTANCE_MODEL.categories
+    device = torch.device("cpu")
+
+    def __init__(self) -> None:
+        self.most = 100
+        self.num_instances = 0
+        self.failure: Exception = torch.OutOfMemoryError("out of memory")
+        self.sizes: list[int] = []
+
+    def prepare(self, images: Sequence[np.ndarray], **_: object) -> ImageBatch:
+        return ImageBatch(
+            pixels=torch.zeros(len(images), 3, 1, 1),
+            resized_sizes=[(1, 1)] * len(images),
+            output_sizes=[(image.shape[0], image.shape[1]) for image in images],
+        )
+
+    def segment_batch(
+        self, batch: ImageBatch, options: Sequence[PredictOptions], *, stages: StageTimes
+    ) -> list[Instances]:
+        self.sizes.append(len(batch.output_sizes))
+        if len(batch.output_sizes) > self.most:
+            raise self.failure
+        stages.seconds["forward"] += 1.0
+        return [
+            Instances(
+                height=height,
+                width=width,
+                boxes_xyxy=np.zeros((self.num_instances, 4), dtype=np.float32),
+                scores=np.ones(self.num_instances, dtype=np.float32),
+                classes=np.zeros(self.num_instances, dtype=np.int64),
+                masks=[encode_crop(np.ones((2, 2), dtype=bool), 0, 0, height, width)]
+                * self.num_instances,
+                areas=np.full(self.num_instances, 4),
+            )
+            for height, width in batch.output_sizes
+        ]
+
+
+class Died(Exception):  # noqa: N818
+    pass
+
+
+class Bench:
+    """A runner on a fake predictor, and what it sends."""
+
+    def __init__(self) -> None:
+        self.predictor = FakePredictor()
+        self.sent: list[tuple[dict[str, Any], bytes]] = []
+        self.arena = Arena(2**16)
+        self.has_next = False
+        self.wanted = Wanted()
+        self.drop_before: tuple[int, ...] = ()
+        self.drop_when_prepared: tuple[int, ...] = ()
+        self.threads: list[str] = []  # that sent the answers
+        self._done = threading.Semaphore(0)
+        self.runner = BatchRunner(
+            {"m": LoadedModel(info=INSTANCE_MODEL, predictor=cast("Predictor", self.predictor))},
+            ArenaView(self.arena.fd, self.arena.num_bytes),
+            max_pixels=10_000,
+            max_side=1000,
+            num_threads=2,
+            wanted=self.wanted,
+            send=self._send,
+            has_next=lambda: self.has_next,
+            on_fatal=self._die,
+        )
+
+    def _send(self, header: dict[str, Any], body: bytes = b"") -> None:
+        self.sent.append((header, body))
+        if header["kind"] == "answer":
+            self.threads.append(threading.current_thread().name.partition("_")[0])
+        if header["kind"] == "done":
+            self._done.release()
+
+    def _die(self, text: str) -> NoReturn:
+        raise Died(text)
+
+    def run(self, pictures: Sequence[bytes], **options: Any) -> list[dict[str, Any]]:
+        """Run a batch, and return the headers sent once it is done."""
+        items = [
+            {
+                "item": number,
+                "offset": self.arena.put(data),
+                "length": len(data),
+                "task": "segment",
+                "score_threshold": 0.3,
+                "max_instances": 100,
+                "category_ids": None,
+                "masks": "rle",
+                "picture_type": None,
+                "id": None,
+                "request_id": "r",
+                **options,
+            }
+            for number, data in enumerate(pictures)
+        ]
+        self.wanted.enter(item["item"] for item in items)
+        for item in self.drop_before:
+            self.wanted.drop(item)
+        prepared = self.runner.prepare({"kind": "batch", "batch": 9, "model": "m", "items": items})
+        for item in self.drop_when_prepared:
+            self.wanted.drop(item)
+        self.runner.run(prepared)
+        assert self._done.acquire(timeout=30)
+        return [header for header, _ in self.sent]
+
+    def kinds(self) -> dict[int, str]:
+        return {header["item"]: header["kind"] for header, _ in self.sent if "item" in header}
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.runner.finish()
+    bench.arena.close()
+
+
+def test_batch_runs_whole_and_is_closed_after_its_last_picture(bench: Bench) -> None:
+    headers = bench.run([picture(8, 6)] * 3)
+    assert bench.predictor.sizes == [3]
+    assert bench.kinds() == {0: "answer", 1: "answer", 2: "answer"}
+    done = headers[-1]
+    assert (done["kind"], done["batch"], done["pixels"]) == ("done", 9, 3 * CANVAS_PIXELS)
+    assert done["seconds"]["forward"] == pytest.approx(1.0)
+
+
+def test_lone_picture_is_encoded_by_the_thread_that_ran_it(bench: Bench) -> None:
+    headers = bench.run([picture(8, 6)])
+    assert bench.threads == ["MainThread"]
+    assert [header["kind"] for header in headers] == ["answer", "done"]
+
+
+@pytest.mark.parametrize("reason", ["company", "the next", "a drawing", "outlines"])
+def test_device_never_waits_for_an_encoding(bench: Bench, reason: str) -> None:
+    bench.has_next = reason == "the next"
+    options: dict[str, Any] = {
+        "a drawing": {"picture_type": "image/png"},
+        "outlines": {"masks": "polygon"},
+    }.get(reason, {})
+    pictures = [picture(8, 6)] * (2 if reason == "company" else 1)
+    bench.run(pictures, **options)
+    assert bench.threads == ["draw" if options else "encode"] * len(pictures)
+
+
+def test_time_of_a_batch_is_shared_by_its_pictures(bench: Bench) -> None:
+    headers = bench.run([picture(8, 6)] * 4)
+    shares = [header["seconds"]["forward"] for header in headers if header["kind"] == "answer"]
+    assert shares == [0.25] * 4
+
+
+def test_batch_that_is_too_large_for_the_memory_runs_in_halves(bench: Bench) -> None:
+    bench.predictor.most = 2
+    headers = bench.run([picture(8, 6)] * 5)
+    assert bench.predictor.sizes == [5, 2, 3, 1, 2]
+    assert set(bench.kinds().values()) == {"answer"}
+    assert headers[-1]["pixels"] == 5 * CANVAS_PIXELS
+
+
+def test_picture_that_is_too_large_even_alone_is_told_with_its_canvas(bench: Bench) -> None:
+    bench.predictor.most = 0
+    headers = bench.run([picture(8, 6)] * 2)
+    assert bench.kinds() == {0: "too_big", 1: "too_big"}
+    assert headers[1]["pixels"] == CANVAS_PIXELS
+    assert headers[-1]["pixels"] == 0
+
+
+def test_no_memory_while_preparing_is_met_when_it_runs(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = bench.predictor.prepare
+
+    def fail(images: Sequence[np.ndarray], **_: object) -> ImageBatch:
+        if len(images) > 1:
+            raise MemoryError
+        return prepare(images)
+
+    monkeypatch.setattr(bench.predictor, "prepare", fail)
+    bench.run([picture(8, 6)] * 2)
+    assert bench.predictor.sizes == [1, 1]
+    assert set(bench.kinds().values()) == {"answer"}
+
+
+def test_defect_is_told_for_each_picture_and_the_next_batch_runs(bench: Bench) -> None:
+    bench.predictor.most, bench.predictor.failure = 0, RuntimeError("ours")
+    headers = bench.run([picture(8, 6)] * 2)
+    assert bench.kinds() == {0: "defect", 1: "defect"}
+    assert headers[1]["text"] == "RuntimeError: ours"
+    bench.sent.clear()
+    bench.predictor.most = 100
+    bench.run([picture(8, 6)])
+    assert bench.kinds() == {0: "answer"}
+
+
+def test_one_picture_with_a_defect_does_not_fail_its_company(bench: Bench) -> None:
+    bench.predictor.most, bench.predictor.failure = 1, RuntimeError("ours")
+    bench.run([picture(8, 6)] * 2)
+    assert bench.predictor.sizes == [2, 1, 1]
+    assert bench.kinds() == {0: "answer", 1: "answer"}
+
+
+def test_broken_device_ends_the_worker(bench: Bench) -> None:
+    bench.predictor.most = 0
+    bench.predictor.failure = RuntimeError("CUDA error: device-side assert triggered")
+    with pytest.raises(Died, match="device-side assert"):
+        bench.run([picture(8, 6)])
+
+
+def test_answer_that_cannot_be_encoded_is_a_defect_of_that_picture(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bytes:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr("service.worker.batches.encode_answer", fail)
+    bench.run([picture(8, 6)])
+    assert bench.kinds() == {0: "defect"}
+
+
+def test_bytes_outside_of_the_arena_are_a_defect_of_that_picture(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.arena, "put", lambda data: 2**20)
+    bench.run([picture(8, 6)])
+    assert bench.kinds() == {0: "defect"}
+
+
+def test_what_nobody_waits_for_is_not_decoded(bench: Bench) -> None:
+    bench.drop_before = (0,)
+    bench.run([b"no picture at all", picture()])
+    assert bench.kinds() == {0: "dropped", 1: "answer"}
+    assert bench.predictor.sizes == [1]
+
+
+def test_what_nobody_waits_for_any_more_when_its_turn_comes_is_not_run(bench: Bench) -> None:
+    bench.drop_when_prepared = (0, 2)
+    bench.run([picture(), picture(7), picture()])
+    assert bench.kinds() == {0: "dropped", 1: "answer", 2: "dropped"}
+    assert bench.predictor.sizes == [1]
+    body = next(body for header, body in bench.sent if header["kind"] == "answer")
+    assert json.loads(body)["width"] == 7
+
+
+def test_a_batch_that_nobody_waits_for_is_done_without_running(bench: Bench) -> None:
+    bench.drop_when_prepared = (0, 1)
+    [*_, done] = bench.run([picture(), picture()])
+    assert bench.kinds() == {0: "dropped", 1: "dropped"}
+    assert (done["kind"], done["pixels"], bench.predictor.sizes) == ("done", 0, [])
+
+
+def test_who_leaves_too_late_leaves_no_trace() -> None:
+    wanted = Wanted()
+    wanted.enter([1, 2])
+    wanted.leave(1)
+    wanted.drop(1)
+    assert 1 in wanted
+    wanted.drop(2)
+    assert 2 not in wanted
+    wanted.leave(2)
+    assert 2 in wanted
+
+
+def test_the_server_hears_that_the_device_is_free_before_a_drawing_is_done(bench: Bench) -> None:
+    begun, going_on = threading.Event(), threading.Event()
+    begin = bench.wanted.__contains__
+
+    def wait(_: object, item: int) -> bool:
+        if threading.current_thread().name.startswith("draw"):
+            begun.set()
+            assert going_on.wait(timeout=30)
+        return begin(item)
+
+    bench.predictor.num_instances = 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Wanted, "__contains__", wait)
+        runner = threading.Thread(
+            target=bench.run, args=([picture()],), kwargs={"masks": "polygon"}
+        )
+        runner.start()
+        assert begun.wait(timeout=30)
+        while "ran" not in [header["kind"] for header, _ in bench.sent]:
+            pass
+        assert bench.kinds() == {}
+        going_on.set()
+        runner.join()
+    assert [header["kind"] for header, _ in bench.sent] == ["ran", "answer", "done"]
+    assert bench.threads == ["draw"]
+
+
+def test_a_drawing_that_nobody_waits_for_is_given_up(bench: Bench) -> None:
+    bench.predictor.num_instances = 3
+    calls = []
+
+    def leave(wanted: Wanted, item: int) -> bool:
+        if threading.current_thread().name.startswith("draw"):
+            calls.append(item)
+            return len(calls) < 3
+        return True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Wanted, "__contains__", leave)
+        bench.run([picture()], picture_type="image/png")
+    assert bench.kinds() == {0: "dropped"}
+    assert calls == [0, 0, 0]
