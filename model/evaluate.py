@@ -58,7 +58,7 @@ def _run(args: argparse.Namespace) -> int:
     # These take seconds to import; --help and a misspelt argument need not wait for them.
     from model.evaluation.data import open_data
     from model.evaluation.measure import evaluate
-    from model.evaluation.results_file import ResultsFile
+    from model.evaluation.results_file import results_file
     from model.evaluation.table import classes_table, summary
     from model.files import write_file
 
@@ -72,7 +72,7 @@ def _run(args: argparse.Namespace) -> int:
     )
     predictor, sha256 = open_predictor(args)
     with ExitStack() as stack:
-        results = stack.enter_context(ResultsFile(args.results)) if args.results else None
+        on_result = stack.enter_context(results_file(args.results)) if args.results else None
         report = evaluate(
             predictor,
             data,
@@ -80,7 +80,7 @@ def _run(args: argparse.Namespace) -> int:
             limit=args.limit,
             batch_size=args.batch_size,
             common_classes=args.common_classes,
-            on_result=results.write if results else None,
+            on_result=on_result,
             progress=True,
         )
     report["model"]["weights"] = f"sha256:{sha256}"

@@ -5,16 +5,60 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
-def _sync_directory(directory: Path) -> None:
-    """Make the new name last through a power cut, where the system can."""
-    handle = os.open(directory, os.O_RDONLY)
+@contextmanager
+def replacing(path: Path, *, durable: bool = False, previous: Path | None = None) -> Iterator[Path]:
+    """Yield where to write a file so that it appears under its path whole, or not at all.
+
+    That is a file beside it, which takes the path when the block ends well; whatever else ends
+    the block, it is removed and what was at the path stays. A pipe or a device is yielded itself.
+
+    Args:
+        path: of the file; its folder must be there.
+        durable: wait for the disk, so that a power cut leaves the old file or the new one.
+        previous: the name that what was at the path gets, instead of being lost.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    # Without the file's name, which may be as long as the system allows.
+    partial = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        os.fsync(handle)
+        yield partial
+        if durable:
+            _sync(partial)
+        if previous is not None and path.exists():
+            path.replace(previous)
+        partial.replace(path)
+        if durable:
+            _sync(path.parent)
     finally:
-        os.close(handle)
+        partial.unlink(missing_ok=True)
+
+
+def write_file(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a file whole or not at all; a pipe or a device is written to as it is."""
+    with replacing(path, durable=durable) as partial:
+        partial.write_bytes(data)
+
+
+def clear_partial_files(folder: Path) -> None:
+    """Remove what killed processes left half-written in a folder."""
+    for partial in folder.glob(".*.part"):
+        partial.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hex digest of the file's bytes, read piece by piece."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise unreadable(path, error) from None
 
 
 def unreadable(path: Path, error: OSError) -> ValueError:
@@ -26,23 +70,10 @@ def unreadable(path: Path, error: OSError) -> ValueError:
     return ValueError(f"{path} cannot be read: {error.strerror or error}")
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; a pipe or a device is written to as it is."""
-    if path.exists() and not path.is_file():
-        path.write_bytes(data)
-        return
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+def _sync(path: Path) -> None:
+    """Wait until the content of a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
     try:
-        partial.write_bytes(data)
-        partial.replace(path)
+        os.fsync(handle)
     finally:
-        partial.unlink(missing_ok=True)
-
-
-def sha256_of(path: Path) -> str:
-    """Return the hex digest of the file's bytes, read piece by piece."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise unreadable(path, error) from None
+        os.close(handle)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import secrets
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -28,7 +26,7 @@ from model.checkpoints.tensor_file import TensorFile, read_tensor_file
 from model.checkpoints.tensor_names import is_backbone_only, our_names
 from model.coco_categories import default_categories
 from model.config import ModelConfig
-from model.files import _sync_directory
+from model.files import replacing
 from model.network.blendmask import BlendMask
 from model.presets import PRESETS
 
@@ -118,21 +116,17 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         "provenance": checkpoint.provenance,
     }
     tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} cannot be written: weights need a file of their own")
     try:
-        partial.touch()
-        mode = partial.stat().st_mode  # The writer below would leave it to its owner alone.
-        save_file(tensors, partial, metadata={_HEADER: json.dumps(header, sort_keys=True)})
-        partial.chmod(mode)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-        _sync_directory(path.parent)
+        with replacing(path, durable=True) as partial:
+            partial.touch()
+            mode = partial.stat().st_mode  # The writer below would leave it to its owner alone.
+            save_file(tensors, partial, metadata={_HEADER: json.dumps(header, sort_keys=True)})
+            partial.chmod(mode)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ValueError(f"{path} cannot be written: {reason}") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def build_model(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> BlendMask:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from model.config import ModelConfig
+from model.files import clear_partial_files
 from model.network.blendmask import BlendMask
 from model.train.distributed.world import (
     World,
@@ -50,7 +51,7 @@ from model.train.samples.loader import build_loader
 from model.train.starting_weights.backbone_file import open_backbone
 from model.train.starting_weights.initialise import initialise, load_starting_point
 from model.train.state.optimizer import build_optimizer
-from model.train.state.resume import RESUME_FILE, SaveError, clear_partial_files, load_state
+from model.train.state.resume import RESUME_FILE, SaveError, load_state
 from model.train.state.training import Training
 from model.zoo import open_model as zoo
 

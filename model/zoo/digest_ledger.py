@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
-import secrets
 from pathlib import Path
 
+from model.files import write_file
 from model.zoo.errors import ZooError
 
 logger = logging.getLogger(__name__)
@@ -52,11 +52,10 @@ def _read(ledger: Path) -> dict[str, str]:
 
 
 def _write(ledger: Path, digests: dict[str, str]) -> None:
-    partial = ledger.with_name(f".{ledger.name}.{secrets.token_hex(4)}.part")
+    text = json.dumps(digests, indent=1, sort_keys=True) + "\n"
     try:
         ledger.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(digests, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        partial.replace(ledger)
+        write_file(ledger, text.encode(), durable=True)
     except OSError as error:
         # A read-only cache must not stop a server whose weights are there.
         logger.warning("the digest could not be recorded in %s: %s", ledger, error)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import re
-import secrets
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -16,7 +14,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from tqdm import tqdm
 
-from model.files import sha256_of
+from model.files import replacing, sha256_of
 from model.zoo.digest_ledger import cache_directory
 from model.zoo.errors import LOCAL_FILE_ADVICE, ZooError
 
@@ -39,23 +37,19 @@ def download(url: str) -> Path:
     target = cache_directory() / "downloads" / wanted / name
     if target.is_file() and sha256_of(target) == wanted:
         return target
-    partial = target.with_name(f".{name}.{secrets.token_hex(4)}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            got = _stream(url, file)
-            os.fsync(file.fileno())
-        if got != wanted:
-            raise ZooError(
-                f"what {_bare(url)} sent has the sha256 {got}; the address promises {wanted}"
-            )
-        partial.replace(target)
+        with replacing(target, durable=True) as partial:
+            with partial.open("wb") as file:
+                got = _stream(url, file, name)
+            if got != wanted:
+                raise ZooError(
+                    f"what {_bare(url)} sent has the sha256 {got}; the address promises {wanted}"
+                )
     except (OSError, HTTPException) as error:
         raise ZooError(
             f"{_bare(url)} cannot be fetched: {_reason(error)}; {LOCAL_FILE_ADVICE}"
         ) from None
-    finally:
-        partial.unlink(missing_ok=True)
     return target
 
 
@@ -88,14 +82,14 @@ def _check_scheme(url: str) -> None:
     raise ZooError(f"{_bare(url)} is not an https address; https://…#sha256=… would be right")
 
 
-def _stream(url: str, file: IO[bytes]) -> str:
+def _stream(url: str, file: IO[bytes], name: str) -> str:
     """Write what the address sends and return its digest."""
     digest = hashlib.sha256()
     request = Request(_bare(url), headers={"User-Agent": "blendmask-server"})
     with build_opener(_CheckedRedirects).open(request, timeout=_TIMEOUT_S) as response:
         size = int(response.headers.get("Content-Length") or 0) or None
         received = 0
-        with tqdm(total=size, unit="B", unit_scale=True, desc=Path(file.name).name) as bar:
+        with tqdm(total=size, unit="B", unit_scale=True, desc=name) as bar:
             while chunk := response.read(_CHUNK_BYTES):
                 file.write(chunk)
                 digest.update(chunk)

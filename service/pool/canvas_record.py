@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
+from model.files import write_file
 from service.pool.pending import PendingRequest
 
 log = logging.getLogger(__name__)
@@ -65,14 +64,10 @@ class CanvasRecord:
         """
         if self._path is None:
             return
-        partial = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
         with self._writing:
             try:
-                partial.write_text(text)
-                partial.replace(self._path)
+                write_file(self._path, text.encode())
             except OSError as error:
-                with suppress(OSError):
-                    partial.unlink()
                 log.warning("the canvas record is not written", extra={"why": error.strerror})
 
     def _read(self, path: Path) -> None:

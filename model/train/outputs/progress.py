@@ -18,6 +18,8 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
+from model.files import write_file
+
 logger = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.jsonl"
@@ -179,4 +181,4 @@ def _keep_rows_until(path: Path, start: int) -> None:
                 kept.append(line)
         except (ValueError, KeyError, TypeError):
             continue  # half a line, from a killed process
-    path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    write_file(path, "".join(f"{line}\n" for line in kept).encode())

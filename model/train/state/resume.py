@@ -7,7 +7,6 @@ stays beside it: whenever the process is killed, a whole state can be read.
 from __future__ import annotations
 
 import logging
-import os
 import pickle
 import random
 from collections.abc import Mapping
@@ -16,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
+
+from model.files import replacing
 
 logger = logging.getLogger(__name__)
 
@@ -35,18 +36,13 @@ def save_state(folder: Path, state: Mapping[str, Any]) -> Path:
         SaveError: it cannot be written (no space left, no permission); what was there stays.
     """
     path = folder / RESUME_FILE
-    partial = path.with_name(f".{path.name}.part")
     try:
-        with partial.open("wb") as file:
+        with (
+            replacing(path, durable=True, previous=_previous(path)) as partial,
+            partial.open("wb") as file,
+        ):
             torch.save({"format_version": FORMAT_VERSION, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            path.replace(_previous(path))
-        partial.replace(path)
-        _sync_directory(folder)
     except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
-        partial.unlink(missing_ok=True)
         cause = error if isinstance(error, OSError) else error.__context__
         reason = getattr(cause, "strerror", None) or error
         raise SaveError(f"{path} cannot be written: {reason}") from None
@@ -73,12 +69,6 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     if reasons:
         raise ValueError(f"nothing in {folder} can be resumed from: {'; '.join(reasons)}")
     return None
-
-
-def clear_partial_files(folder: Path) -> None:
-    """Remove what a killed process left half-written."""
-    for partial in folder.glob(".*.part"):
-        partial.unlink(missing_ok=True)
 
 
 def random_states(device: torch.device) -> dict[str, Any]:
@@ -124,12 +114,3 @@ def _in_words(error: Exception) -> str:
 
 def _previous(path: Path) -> Path:
     return path.with_name(f"{path.stem}.previous{path.suffix}")
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the new names last through a power cut, where the system can."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

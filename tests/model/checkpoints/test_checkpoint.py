@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Callable
 from dataclasses import replace
@@ -262,6 +263,14 @@ def test_failed_save_leaves_the_old_file_and_no_rest(
         checkpoint.save(path, tiny_checkpoint())
     assert [p.name for p in tmp_path.iterdir()] == ["tiny.safetensors"]
     assert path.read_bytes() == before
+
+
+def test_weights_do_not_take_the_place_of_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match="cannot be written: weights need a file of their own"):
+        checkpoint.save(path, tiny_checkpoint())
+    assert path.is_fifo()
 
 
 def test_saving_into_no_folder_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tiny import tiny_predictor
 from model.config import ModelConfig
 from model.evaluation.data import open_data
 from model.evaluation.measure import evaluate
-from model.evaluation.results_file import ResultsFile
+from model.evaluation.results_file import results_file
 from model.evaluation.truth import true_objects, true_partition
 from model.structures import Instances
 
@@ -325,8 +325,8 @@ def test_results_scored_by_pycocotools_give_the_report_back(tmp_path, places):
         )
 
     edit(places.annotations, move)
-    with ResultsFile(tmp_path / "results.json") as results:
-        report = evaluate(predictor, opened(places), on_result=results.write)
+    with results_file(tmp_path / "results.json") as add:
+        report = evaluate(predictor, opened(places), on_result=add)
     assert report["counts"]["detections"] > 2
     assert 0 < report["box"]["AP"] < 1
     for kind, name, without in (("bbox", "box", "segmentation"), ("segm", "mask", "bbox")):
@@ -351,14 +351,14 @@ def test_a_tiny_network_is_measured_as_a_whole(places):
 def test_a_results_file_that_fails_leaves_what_was_there(tmp_path):
     path = tmp_path / "results.json"
     path.write_text("before")
-    with pytest.raises(TypeError), ResultsFile(path) as results:
-        results.write({"score": object()})
+    with pytest.raises(TypeError), results_file(path) as add:
+        add({"score": object()})
     assert path.read_text() == "before"
     assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
 
 
 def test_an_empty_results_file_is_an_empty_list(tmp_path):
-    with ResultsFile(tmp_path / "results.json"):
+    with results_file(tmp_path / "results.json"):
         pass
     assert json.loads((tmp_path / "results.json").read_text()) == []
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.files import write_file
 from model.pictures import files as picture_files
 from model.pictures.files import find_pictures, read_batches
 
@@ -38,31 +37,3 @@ def test_only_one_batch_is_decoded_ahead(pictures, monkeypatch):
     next(batches)
     assert len(read) <= 6
     batches.close()
-
-
-def test_a_file_is_written_whole(tmp_path):
-    path = tmp_path / "out.json"
-    path.write_bytes(b"old and longer")
-    write_file(path, b"new")
-    assert path.read_bytes() == b"new"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "out.json"
-    path.write_bytes(b"old")
-
-    def fail(self: Path, data: bytes) -> None:
-        self.touch()
-        raise OSError("the disk is full")
-
-    monkeypatch.setattr(Path, "write_bytes", fail)
-    with pytest.raises(OSError, match="disk is full"):
-        write_file(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_device_is_written_to_not_replaced():
-    write_file(Path("/dev/null"), b"gone")
-    assert not Path("/dev/null").is_file()

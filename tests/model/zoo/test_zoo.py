@@ -17,6 +17,7 @@ from model.network.blendmask import BlendMask
 from model.presets import PRESETS
 from model.zoo import bundled, download, hub
 from model.zoo import open_model as zoo
+from model.zoo.digest_ledger import check_digest
 from model.zoo.open_model import BUNDLED, RELEASED, ZooError, open_model
 
 HUB_FILE = "somebody/models:tiny.safetensors"
@@ -222,6 +223,19 @@ def test_full_disk_is_one_sentence(
     monkeypatch.setattr(download, "_stream", full)
     with pytest.raises(ZooError, match="cannot be fetched: the disk is full; give a local file"):
         open_model(f"{server.url}/w#sha256={digest(weights)}")
+
+
+def test_digests_that_cannot_be_kept_leave_no_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(self: Path, target: Path) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("BLENDMASK_CACHE", str(tmp_path))
+    monkeypatch.setattr(Path, "replace", fail)
+    check_digest("a model", "0" * 64)
+    assert "could not be recorded" in caplog.text
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unwritable_cache_does_not_stop_a_model(

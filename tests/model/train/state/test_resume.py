@@ -24,13 +24,13 @@ from tiny_training import (
     weights_of,
 )
 
+from model.files import clear_partial_files
 from model.train.interrupt import StopRequest
 from model.train.run import saver
 from model.train.state import resume
 from model.train.state.resume import (
     RESUME_FILE,
     SaveError,
-    clear_partial_files,
     load_state,
     random_states,
     save_state,
@@ -113,6 +113,7 @@ def test_save_killed_at_a_rename_leaves_a_whole_state(
     state = load_state(tmp_path)
     assert state is not None
     assert state["iteration"] == 1
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_truncated_file_gives_way_to_the_one_before(tmp_path: Path) -> None:
