@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,10 +52,10 @@ def train(
         with progress.waiting_for_data():
             group = [next(batches) for _ in range(recipe.accumulate)]
         rate = _set_learning_rate(training)
-        before = _fleeting_state(training) if training.skip_non_finite else None
+        before = _StateBeforeForward(training) if training.skip_non_finite else None
 
         losses = _backward(training, group)
-        means, anyone_stops = _shared(losses, stop.signal is not None)
+        means, anyone_stops = _mean_of_all_processes(losses, stop.signal is not None)
         norm = _clip(training.parameters, recipe.optimizer.clip_norm)
         is_finite = math.isfinite(sum(means.values()) + norm)
         if is_finite:
@@ -65,7 +64,8 @@ def train(
                 training.average.update(training.network)
         else:
             _report_non_finite(training, group, losses, norm)
-            _bring_back(training, before)
+            assert before is not None
+            before.restore(training)
         training.optimizer.zero_grad(set_to_none=True)
         training.num_skipped = 0 if is_finite else training.num_skipped + 1
         training.iteration += 1
@@ -96,7 +96,8 @@ def _backward(training: Training, group: Sequence[TrainingBatch]) -> dict[str, T
     """Add up the gradients of the mean loss over the batches; return the mean of each loss."""
     sums: dict[str, Tensor] = {}
     for number, batch in enumerate(group, start=1):
-        with _alone(training.step) if number < len(group) else nullcontext():
+        is_last = number == len(group)
+        with nullcontext() if is_last else _without_gradient_exchange(training.step):
             losses: dict[str, Tensor] = training.step(batch)
             total = torch.stack(list(losses.values())).sum() / len(group)
             total.backward()  # type: ignore[no-untyped-call]
@@ -105,13 +106,15 @@ def _backward(training: Training, group: Sequence[TrainingBatch]) -> dict[str, T
     return sums
 
 
-def _alone(step: nn.Module) -> AbstractContextManager[None]:
-    """Keep this process's gradients to itself: they are exchanged with a step's last batch."""
+def _without_gradient_exchange(step: nn.Module) -> AbstractContextManager[None]:
+    """Add gradients up in this process only: they are exchanged with a step's last batch."""
     return step.no_sync() if isinstance(step, DistributedDataParallel) else nullcontext()
 
 
-def _shared(losses: Mapping[str, Tensor], asked_to_stop: bool) -> tuple[dict[str, float], bool]:
-    """Return the losses as all processes see them, and whether any was asked to stop."""
+def _mean_of_all_processes(
+    losses: Mapping[str, Tensor], asked_to_stop: bool
+) -> tuple[dict[str, float], bool]:
+    """Return the mean of each loss over the processes, and whether any was asked to stop."""
     mine = torch.stack(list(losses.values()))
     flag = torch.full((1,), float(asked_to_stop), device=mine.device)
     *means, flags = world_mean(torch.cat([mine, flag])).tolist()
@@ -160,15 +163,16 @@ def _report_non_finite(
         logger.warning("step left out: %s", message)
 
 
-def _fleeting_state(training: Training) -> tuple[list[Tensor], dict[str, Any]]:
-    """Return what a forward pass alone changes: running statistics, the moving normaliser."""
-    buffers = [buffer.detach().clone() for buffer in training.network.buffers()]
-    return buffers, dict(training.criterion.state_dict())
+class _StateBeforeForward:
+    """What a forward pass changes by itself: running statistics, the moving normaliser."""
 
+    def __init__(self, training: Training) -> None:
+        self._buffers = [buffer.detach().clone() for buffer in training.network.buffers()]
+        self._criterion = dict(training.criterion.state_dict())
 
-@torch.no_grad()
-def _bring_back(training: Training, before: tuple[list[Tensor], dict[str, Any]] | None) -> None:
-    assert before is not None
-    for buffer, value in zip(training.network.buffers(), before[0], strict=True):
-        buffer.copy_(value)
-    training.criterion.load_state_dict(before[1])
+    @torch.no_grad()
+    def restore(self, training: Training) -> None:
+        """Undo what the forward passes since then did to it."""
+        for buffer, value in zip(training.network.buffers(), self._buffers, strict=True):
+            buffer.copy_(value)
+        training.criterion.load_state_dict(self._criterion)
