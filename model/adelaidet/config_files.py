@@ -2,7 +2,8 @@
 
 Every option is one of three: it becomes a member of the configuration; it would change the
 result in a way that this network cannot follow, and is refused by name; or prediction does not
-read it, and one log line lists it. `adelaidet_options.py` has the options and their defaults.
+read it, and one log line lists it. `options.py` has the options and their defaults; those of
+training are in `training_options.py`.
 """
 
 from __future__ import annotations
@@ -17,17 +18,30 @@ import yaml
 
 from model.adelaidet import options as known
 from model.adelaidet.mapping import options_of, to_model_config
+from model.adelaidet.training_options import is_followed
 from model.config import ModelConfig
 from model.presets import PRESETS
 
 logger = logging.getLogger(__name__)
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, and tuples, which older dumps are full of."""
+
+
+_Loader.add_constructor(
+    "tag:yaml.org,2002:python/tuple",
+    lambda loader, node: loader.construct_sequence(node),  # type: ignore[arg-type]
+)
 
 _BASE = "_BASE_"
 # Its settings are the defaults already, so a chain may end in it without the file.
 _BUILT_IN_BASE = "Base-BlendMask.yaml"
 
 
-def read_config(path: Path, overrides: Sequence[str] = ()) -> ModelConfig:
+def read_config(
+    path: Path, overrides: Sequence[str] = (), *, for_training: bool = False
+) -> ModelConfig:
     """Return the configuration in a BlendMask YAML file of AdelaiDet's.
 
     Its `_BASE_` chain is followed, relative to each file. The name is the file's, with the
@@ -35,6 +49,7 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> ModelConfig:
 
     Args:
         overrides: KEY VALUE KEY VALUE …, as on detectron2's command line.
+        for_training: the options of training are read too, by `read_settings`.
     Raises:
         ValueError: a file cannot be read, or an option is unknown, of a wrong type or asks for
             something this network cannot do; the message names it and what would be right.
@@ -42,10 +57,23 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> ModelConfig:
     qualified = f"{path.resolve().parent.name}/{path.stem}"
     name = qualified if qualified in PRESETS else path.stem
     try:
-        settings = {**_read_chain(path, ()), **_pairs(overrides)}
-        return to_model_config(_merged(known.defaults(), settings), name)
+        built_in: list[Path] = []
+        settings = {**_read_chain(path, (), built_in), **_pairs(overrides)}
+        for base in built_in:
+            logger.info("%s is not there; its released settings are built in", base)
+        options = _merged(known.defaults(), settings, for_training=for_training)
+        return to_model_config(options, name)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Return {dotted key: value} of all that a YAML file and its `_BASE_` chain set.
+
+    Raises:
+        ValueError: a file cannot be read.
+    """
+    return _read_chain(path, (), [])
 
 
 def with_overrides(config: ModelConfig, overrides: Sequence[str]) -> ModelConfig:
@@ -59,8 +87,12 @@ def with_overrides(config: ModelConfig, overrides: Sequence[str]) -> ModelConfig
     return to_model_config(_merged(options_of(config), _pairs(overrides)), config.name)
 
 
-def _read_chain(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
-    """Return {dotted key: value} of a file and its bases, the file's own last."""
+def _read_chain(path: Path, above: tuple[Path, ...], built_in: list[Path]) -> dict[str, Any]:
+    """Return {dotted key: value} of a file and its bases, the file's own last.
+
+    Args:
+        above: the files that led here. built_in: receives the bases that need no file.
+    """
     place = path.expanduser().resolve()
     if place in above:
         names = " -> ".join(p.name for p in (*above, place))
@@ -71,15 +103,15 @@ def _read_chain(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     for base in [bases] if isinstance(bases, str) else bases:
         base_path = path.parent / Path(str(base)).expanduser()
         if base_path.name == _BUILT_IN_BASE and not base_path.exists():
-            logger.info("%s is not there; its released settings are built in", base_path)
+            built_in.append(base_path)
             continue
-        settings |= _read_chain(base_path, (*above, place))
+        settings |= _read_chain(base_path, (*above, place), built_in)
     return settings | dict(_flattened(content, ""))
 
 
 def _read_yaml(path: Path, *, is_base: bool) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
         advice = f"; copy it there, the file names it as its {_BASE}" if is_base else ""
         raise ValueError(f"there is no file {path}{advice}") from None
@@ -122,15 +154,18 @@ def _decoded(value: Any) -> Any:
         return value
 
 
-def _merged(options: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(
+    options: dict[str, Any], settings: Mapping[str, Any], *, for_training: bool = False
+) -> dict[str, Any]:
     """Return the options with the settings in them; those that nothing reads are logged."""
     unread: set[str] = set()
     for key, value in settings.items():
         ignored = known.unread_name(key)
         if ignored is None:
             options[key] = known.checked(key, value)
-        else:
+        elif not (for_training and is_followed(key)):
             unread.add(ignored)
     if unread:
-        logger.info("options that prediction does not read: %s", ", ".join(sorted(unread)))
+        reader = "training" if for_training else "prediction"
+        logger.info("options that %s does not read: %s", reader, ", ".join(sorted(unread)))
     return options

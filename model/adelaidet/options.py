@@ -18,6 +18,7 @@ _READ: dict[str, Any] = {
     "MODEL.PIXEL_MEAN": [103.53, 116.28, 123.675],
     "MODEL.PIXEL_STD": [1.0, 1.0, 1.0],
     "MODEL.MOBILENET": False,
+    "MODEL.FCPOSE_ON": False,
     "MODEL.BOXINST.ENABLED": False,
     "MODEL.PROPOSAL_GENERATOR.NAME": "FCOS",
     "MODEL.BACKBONE.NAME": "build_fcos_resnet_fpn_backbone",
@@ -197,7 +198,15 @@ def checked(key: str, value: Any) -> Any:
     Raises:
         ValueError: it is of another type.
     """
-    default = _READ[key]
+    return as_kind_of(_READ[key], key, value)
+
+
+def as_kind_of(default: Any, key: str, value: Any) -> Any:
+    """Return the value as the kind of the option's default (a tuple becomes a list, 1 a 1.0).
+
+    Raises:
+        ValueError: it is of another type.
+    """
     for kind, accepted, words in _KINDS:
         if type(default) is kind:
             is_stray_bool = isinstance(value, bool) and kind is not bool

@@ -39,6 +39,7 @@ _SUPPORTED: dict[str, tuple[Any, ...]] = {
     "MODEL.META_ARCHITECTURE": ("BlendMask",),
     "MODEL.MASK_ON": (True,),
     "MODEL.MOBILENET": (False,),
+    "MODEL.FCPOSE_ON": (False,),
     "MODEL.BOXINST.ENABLED": (False,),
     "MODEL.PROPOSAL_GENERATOR.NAME": ("FCOS",),
     "MODEL.BACKBONE.NAME": tuple(BACKBONES),

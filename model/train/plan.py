@@ -16,6 +16,7 @@ from model.categories import Categories
 from model.config import ModelConfig
 from model.presets import PRESETS, preset
 from model.train.arguments import RECORDED
+from model.train.recipes.adelaidet_recipe import read_recipe
 from model.train.recipes.recipe import RECIPES, AugmentConfig, OptimizerConfig, Recipe
 from model.train.recipes.small import SMALL, small_model, small_recipe
 
@@ -38,8 +39,8 @@ def choose_config(args: argparse.Namespace, of_weights: ModelConfig | None) -> M
         config = of_weights
     elif args.config == SMALL:
         config = small_model()
-    elif args.config not in PRESETS and Path(args.config).suffix in (".yaml", ".yml"):
-        config = read_config(Path(args.config))
+    elif _is_file(args.config):
+        config = read_config(Path(args.config), for_training=True)
     else:
         config = preset(args.config)
     return with_input_size(config, args)
@@ -49,7 +50,8 @@ def with_input_size(config: ModelConfig, args: argparse.Namespace) -> ModelConfi
     """Return the configuration with the sides asked for; the longer follows the shorter."""
     size = config.input
     short_side = args.short_side or size.short_side
-    max_side = args.max_side or max(1, round(size.max_side * short_side / (size.short_side or 1)))
+    factor = short_side / size.short_side if size.short_side else 1
+    max_side = args.max_side or max(1, round(size.max_side * factor))
     return replace(config, input=replace(size, short_side=short_side, max_side=max_side))
 
 
@@ -81,7 +83,7 @@ def with_classes(config: ModelConfig, categories: Categories) -> ModelConfig:
 
 def choose_recipe(args: argparse.Namespace, config: ModelConfig) -> Recipe:
     """Return the configuration's recipe with all that was asked for but its length."""
-    recipe = _recipe_of(config)
+    recipe, usual_side = _recipe_of(args, config)
     batch_size = args.batch_size or recipe.batch_size
     accumulate = args.accumulate or recipe.accumulate
     optimizer = recipe.optimizer
@@ -97,7 +99,7 @@ def choose_recipe(args: argparse.Namespace, config: ModelConfig) -> Recipe:
     clip_norm = optimizer.clip_norm if args.clip_norm is None else args.clip_norm or None
     return replace(
         recipe,
-        augment=_augment(args, recipe.augment, config),
+        augment=_augment(args, recipe.augment, config.input.short_side, usual_side),
         loss=replace(recipe.loss, sizes_of_interest=_sizes_of_interest(recipe, config)),
         optimizer=replace(optimizer, learning_rate=rate, clip_norm=clip_norm),
         batch_size=batch_size,
@@ -150,15 +152,25 @@ def overrides_of(args: argparse.Namespace) -> dict[str, str]:
     return {name: json.dumps(value) for name, value in given.items() if value is not None}
 
 
-def _recipe_of(config: ModelConfig) -> Recipe:
-    if config.name == SMALL:
-        return small_recipe(short_side=config.input.short_side)
-    if config.name in RECIPES:
-        return RECIPES[config.name]
-    members = set(_leaves(config.to_dict()))
-    nearest = max(PRESETS, key=lambda name: len(members & set(_leaves(PRESETS[name].to_dict()))))
-    logger.warning("%s has no recipe of its own; it is trained as %s", config.name, nearest)
-    return RECIPES[nearest]
+def _is_file(config: str) -> bool:
+    return config not in PRESETS and Path(config).suffix in (".yaml", ".yml")
+
+
+def _recipe_of(args: argparse.Namespace, config: ModelConfig) -> tuple[Recipe, int]:
+    """Return a YAML file's recipe, the configuration's, or the nearest network's.
+
+    Its training sizes are for the short side returned with it.
+    """
+    if args.config is not None and _is_file(args.config):
+        return read_recipe(Path(args.config))
+    known = {**PRESETS, SMALL: small_model()}
+    name = config.name
+    if name not in known:
+        members = set(_leaves(config.to_dict()))
+        name = max(known, key=lambda n: len(members & set(_leaves(known[n].to_dict()))))
+        logger.warning("%s has no recipe of its own; it is trained as %s", config.name, name)
+    recipe = small_recipe() if name == SMALL else RECIPES[name]
+    return recipe, known[name].input.short_side
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -169,12 +181,13 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}={value}"
 
 
-def _augment(args: argparse.Namespace, recipe: AugmentConfig, config: ModelConfig) -> AugmentConfig:
-    """Return the augmentation asked for; sizes follow the network's input unless they are given."""
+def _augment(
+    args: argparse.Namespace, recipe: AugmentConfig, short_side: int, usual_side: int
+) -> AugmentConfig:
+    """Return the augmentation asked for; its sizes stay in proportion to the network's input."""
     sides, max_side, sampling = recipe.short_sides, recipe.max_side, recipe.sampling
-    usual = small_model() if config.name == SMALL else PRESETS.get(config.name, config)
-    if config.name != SMALL and usual.input.short_side and args.short_side:
-        factor = config.input.short_side / usual.input.short_side
+    if short_side and usual_side:
+        factor = short_side / usual_side
         sides = tuple(round(side * factor) for side in sides)
         max_side = round(max_side * factor)
     if args.train_sides:

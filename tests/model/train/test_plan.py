@@ -18,7 +18,7 @@ from model.train.plan import (
     with_length,
 )
 from model.train.recipes.recipe import RECIPES
-from model.train.recipes.small import small_model
+from model.train.recipes.small import small_model, small_recipe
 
 
 def _args(*more: str, config: str = "R_50_1x") -> argparse.Namespace:
@@ -149,6 +149,49 @@ def test_yaml_file_is_a_configuration(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("MODEL: {FCOS: {NUM_CLASSES: 7}}\n")
     assert choose_config(_args(config=str(path)), None).fcos.num_classes == 7
+
+
+def test_smaller_input_shrinks_the_training_sizes_of_a_yaml_file_too(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("INPUT: {MIN_SIZE_TRAIN: [500, 600], MAX_SIZE_TRAIN: 1000, MIN_SIZE_TEST: 600}")
+    args = _args("--short-side", "300", config=str(path))
+    augment = choose_recipe(args, choose_config(args, None)).augment
+    assert augment.short_sides == (250, 300)
+    assert augment.max_side == 500
+
+
+def test_sizes_follow_the_input_of_a_starting_point(tmp_path: Path) -> None:
+    config = preset("R_50_1x")
+    config = replace(config, name="mine", input=replace(config.input, short_side=400, max_side=666))
+    args = parse_arguments(["--weights", "mine.safetensors", "--data", "x.json"])
+    assert choose_recipe(args, config).augment.short_sides == (320, 336, 352, 368, 384, 400)
+
+
+def test_input_without_a_short_side_keeps_its_limit() -> None:
+    config = preset("R_50_1x")
+    config = replace(config, input=replace(config.input, short_side=0))
+    args = parse_arguments(["--weights", "w", "--data", "x.json", "--short-side", "256"])
+    assert choose_config(args, config).input.max_side == 1333
+
+
+def test_flags_override_the_recipe_of_a_yaml_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("SOLVER: {MAX_ITER: 2000, STEPS: [1000], IMS_PER_BATCH: 4, BASE_LR: 0.02}")
+    args = _args(config=str(path))
+    recipe = with_length(choose_recipe(args, choose_config(args, None)), args, 100)
+    assert (recipe.iterations, recipe.batch_size) == (2000, 4)
+    assert recipe.optimizer.steps == (1000,)
+    args = _args("--iterations", "200", "--batch-size", "2", "--lr", "0.1", config=str(path))
+    recipe = with_length(choose_recipe(args, choose_config(args, None)), args, 100)
+    assert (recipe.iterations, recipe.batch_size) == (200, 2)
+    assert (recipe.optimizer.steps, recipe.optimizer.learning_rate) == ((100,), 0.1)
+
+
+def test_own_small_network_has_the_small_recipe(caplog: pytest.LogCaptureFixture) -> None:
+    config = replace(small_model(), name="mine")
+    args = parse_arguments(["--weights", "mine.safetensors", "--data", "x.json"])
+    assert choose_recipe(args, config) == small_recipe()
+    assert "it is trained as small" in caplog.text
 
 
 def test_unknown_name_is_refused() -> None:
