@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from model.datasets.annotation_file import read_json
 from model.datasets.sources import Source, find_source
 from model.train.__main__ import main as train
 
@@ -55,7 +56,7 @@ def main() -> int:
 
 def write_subset(source: Source, number: int, path: Path) -> Path:
     """Write the annotations of the first so many pictures with a few large objects."""
-    document = json.loads(source.annotations.read_bytes())
+    document = read_json(source.annotations)
     rows: dict[Any, list[dict[str, Any]]] = {}
     for row in document["annotations"]:
         rows.setdefault(row["image_id"], []).append(row)

@@ -118,21 +118,33 @@ class Categories:
     def from_coco(cls, path: Path) -> Categories:
         """Read the categories of a COCO-style JSON file, in the order of their ids.
 
-        Categories with `isthing` 0 are stuff; without that member all are things.
-
         Raises:
             ValueError: the file is not such a JSON file.
         """
         try:
             rows = json.loads(path.read_bytes())["categories"]
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: no readable COCO categories in it ({error})") from None
+        return cls.from_coco_rows(path.stem, rows)
+
+    @classmethod
+    def from_coco_rows(cls, name: str, rows: Iterable[Mapping[str, Any]]) -> Categories:
+        """Return what the `categories` of a COCO-style file say, in the order of their ids.
+
+        Those with `isthing` 0 are stuff; all others, also without that member, are things.
+
+        Raises:
+            ValueError: one has no sound id and name, or an id is there twice.
+        """
+        try:
             ordered = sorted(rows, key=lambda row: int(row["id"]))
             return cls(
-                name=path.stem,
+                name=name,
                 things=_parse(row for row in ordered if row.get("isthing", 1)),
                 stuff=_parse(row for row in ordered if not row.get("isthing", 1)),
             )
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: no readable COCO categories in it ({error})") from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{name}: categories without a sound id and name ({error})") from None
 
     @classmethod
     def numbered(cls, num_things: int, num_stuff: int = 0) -> Categories:

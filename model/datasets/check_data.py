@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from model.datasets.annotation_file import read_json
-from model.datasets.check_rows import check_annotation, check_file, is_sound_picture
-from model.datasets.classes import LabelledCategories, categories_of, unite
+from model.datasets.annotation_file import DescribedPicture, read_json, read_pictures
+from model.datasets.check_rows import check_annotation, check_file
+from model.datasets.classes import LabelledCategories, categories_of, listed_ids, unite
 from model.datasets.findings import ClassCount, DataReport, Findings
+from model.datasets.panoptic_file import read_partitions
 from model.datasets.sources import Source, find_source
 
 _RARE = 10
@@ -68,14 +69,17 @@ def _check_source(
     tally: _Tally,
 ) -> None:
     findings = tally.findings
-    pictures = _check_pictures(source, document["images"], findings)
-    _check_files(source, list(pictures.values()), quick, findings)
-    usable = _check_annotations(document["annotations"], pictures, part, tally)
+    listed = listed_ids(document, source.annotations.stem)
+    pictures = list(read_pictures(document["images"], document["annotations"], listed, findings))
+    _check_files(source, pictures, quick, findings)
+    _check_repetitions(pictures, findings)
+    things = {category.id for category in part.categories.things}
+    usable = sum(_check_objects(picture, things, tally) for picture in pictures)
     if not usable:
         findings.add("no_pictures", str(source.annotations))
     if panoptic is not None and source.panoptic_images is not None:
         _check_panoptic(source.panoptic_images, panoptic, pictures, findings)
-    ids = sorted(category.id for category in part.categories.things)
+    ids = sorted(things)
     if ids and ids != list(range(ids[0], ids[0] + len(ids))):
         findings.add("gaps", f"{source.annotations}: {len(ids)} ids from {ids[0]} to {ids[-1]}")
     tally.num_pictures += len(document["images"])
@@ -86,109 +90,71 @@ def _check_source(
     )
 
 
-def _check_pictures(
-    source: Source, rows: Sequence[Any], findings: Findings
-) -> dict[int | str, dict[str, Any]]:
-    """Return the sound pictures by id."""
-    pictures: dict[int | str, dict[str, Any]] = {}
-    files: set[str] = set()
-    for row in rows:
-        if not is_sound_picture(row):
-            findings.add("picture_row", f"{source.annotations}: {row!r:.100}")
-            continue
-        if row["id"] in pictures:
-            findings.add("picture_id", f"{row['id']!r}: {row['file_name']}")
-        if row["file_name"] in files:
-            findings.add("same_file", f"{row['file_name']} again as picture {row['id']!r}")
-        files.add(row["file_name"])
-        pictures[row["id"]] = row
-    return pictures
-
-
 def _check_files(
-    source: Source, rows: Sequence[dict[str, Any]], quick: bool, findings: Findings
+    source: Source, pictures: Sequence[DescribedPicture], quick: bool, findings: Findings
 ) -> None:
-    def look(row: dict[str, Any]) -> tuple[str, str] | None:
-        path = source.images / row["file_name"]
-        return check_file(path, row["height"], row["width"], quick=quick)
+    def look(picture: DescribedPicture) -> tuple[str, str] | None:
+        path = source.images / picture.file_name
+        return check_file(path, picture.height, picture.width, quick=quick)
 
     with ThreadPoolExecutor(max_workers=4) as pool:
-        for found in pool.map(look, rows):
+        for found in pool.map(look, pictures):
             if found is not None:
                 findings.add(*found)
 
 
-def _check_annotations(
-    rows: Sequence[Any],
-    pictures: dict[int | str, dict[str, Any]],
-    part: LabelledCategories,
-    tally: _Tally,
-) -> int:
-    """Count and judge the annotations; return the number of pictures that training can use."""
-    findings = tally.findings
-    known = {category.id for category in part.categories.things}
-    by_picture: defaultdict[int | str, list[tuple[int, bool]]] = defaultdict(list)
-    ids: set[Any] = set()
-    objects: set[tuple[Any, ...]] = set()
-    for row in rows:
-        if not isinstance(row, dict) or not isinstance(row.get("image_id"), int | str):
-            findings.add("annotation_row", f"{row!r:.100}")
-            continue
-        name = f"annotation {row.get('id')!r} of picture {row['image_id']!r}"
-        if "id" in row and row["id"] in ids:
-            findings.add("annotation_id", name)
-        ids.add(row.get("id"))
-        category = row.get("category_id")
-        if row["image_id"] not in pictures:
-            findings.add("stranger", name)
-        elif category not in known:
-            findings.add("category", f"{name}: category {category!r}")
-        else:
-            same = (row["image_id"], category, str(row.get("bbox")))
-            if same in objects and "bbox" in row:
+def _check_repetitions(pictures: Sequence[DescribedPicture], findings: Findings) -> None:
+    """Look for files, annotation ids and objects that are there more than once."""
+    files: set[str] = set()
+    ids: set[str] = set()
+    for picture in pictures:
+        if picture.file_name in files:
+            findings.add("same_file", f"{picture.file_name} again as picture {picture.id!r}")
+        files.add(picture.file_name)
+        objects: set[tuple[Any, ...]] = set()
+        for annotation in picture.annotations:
+            name = f"annotation {annotation.id!r} of {picture.file_name}"
+            if annotation.id is not None and repr(annotation.id) in ids:
+                findings.add("annotation_id", name)
+            ids.add(repr(annotation.id))
+            same = (annotation.category_id, annotation.box_xywh)
+            if same in objects:
                 findings.add("same_object", name)
             objects.add(same)
-            usable = check_annotation(row, pictures[row["image_id"]], findings)
-            by_picture[row["image_id"]].append((category, usable))
-            if usable:
-                tally.objects[category] += 1
-                tally.masks[category] += bool(row.get("segmentation"))
-    return _count_pictures(pictures, by_picture, tally)
 
 
-def _count_pictures(
-    pictures: dict[int | str, dict[str, Any]],
-    by_picture: defaultdict[int | str, list[tuple[int, bool]]],
-    tally: _Tally,
-) -> int:
-    num_usable = 0
-    for image_id, picture in pictures.items():
-        found = by_picture.get(image_id)
-        classes = {category for category, usable in found or () if usable}
-        if not found:
-            tally.findings.add("unlabelled", picture["file_name"])
-        elif not classes:
-            tally.findings.add("only_crowd", picture["file_name"])
-        num_usable += bool(classes)
-        tally.pictures.update(classes)
-    return num_usable
+def _check_objects(picture: DescribedPicture, things: Set[int], tally: _Tally) -> bool:
+    """Count and judge a picture's annotations; return whether training can use the picture."""
+    classes: set[int] = set()
+    for annotation in picture.annotations:
+        check_annotation(annotation, picture, tally.findings)
+        if not annotation.is_crowd and annotation.category_id in things:
+            classes.add(annotation.category_id)
+            tally.objects[annotation.category_id] += 1
+            tally.masks[annotation.category_id] += annotation.shape is not None
+    tally.pictures.update(classes)
+    if picture.num_rows == 0:
+        tally.findings.add("unlabelled", picture.file_name)
+    elif not picture.annotations:
+        tally.findings.add("nothing_left", picture.file_name)
+    elif all(annotation.is_crowd for annotation in picture.annotations):
+        tally.findings.add("only_crowd", picture.file_name)
+    return bool(classes)
 
 
 def _check_panoptic(
     folder: Path,
     panoptic: dict[str, Any],
-    pictures: dict[int | str, dict[str, Any]],
+    pictures: Sequence[DescribedPicture],
     findings: Findings,
 ) -> None:
-    described = set()
-    for row in panoptic["annotations"]:
-        described.add(row.get("image_id"))
-        path = folder / str(row.get("file_name"))
-        if row.get("image_id") in pictures and not path.is_file():
-            findings.add("panoptic_missing", str(path))
-    for image_id, picture in pictures.items():
-        if image_id not in described:
-            findings.add("panoptic_row", picture["file_name"])
+    partitions = read_partitions(panoptic, findings)
+    for picture in pictures:
+        partition = partitions.get(picture.id)
+        if partition is None:
+            findings.add("panoptic_row", picture.file_name)
+        elif not (folder / partition.file_name).is_file():
+            findings.add("panoptic_missing", str(folder / partition.file_name))
 
 
 def _report(tally: _Tally) -> DataReport:

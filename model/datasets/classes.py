@@ -25,24 +25,29 @@ def categories_of(
     """Return a file's categories by id; kinds of stuff come from the panoptic file.
 
     `info.labelled_category_ids` says which are labelled; without it, all are.
+
+    Raises:
+        ValueError: a category has no sound id and name, or an id is there twice.
     """
+    things = Categories.from_coco_rows(name, document["categories"]).things
+    stuff = Categories.from_coco_rows(name, (panoptic or {}).get("categories", ())).stuff
+    info = document.get("info")
+    declared = info.get("labelled_category_ids") if isinstance(info, dict) else None
     try:
-        rows = sorted(document["categories"], key=lambda row: int(row["id"]))
-        stuff = sorted((panoptic or {}).get("categories", ()), key=lambda row: int(row["id"]))
-        found = Categories.from_dict(
-            {
-                "name": name,
-                "things": [row for row in rows if row.get("isthing", 1)],
-                "stuff": [row for row in stuff if not row.get("isthing", 1)],
-            }
-        )
-        info = document.get("info")
-        declared = info.get("labelled_category_ids") if isinstance(info, dict) else None
-        ids = {category.id for category in found.things}
+        ids = {category.id for category in things}
         labelled = ids if declared is None else {int(i) for i in declared}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{name}: categories without a sound id and name ({error})") from None
-    return LabelledCategories(categories=found, labelled_ids=frozenset(labelled))
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: labelled_category_ids is {declared!r:.60}, no ids") from None
+    return LabelledCategories(
+        categories=Categories(name=name, things=things, stuff=stuff),
+        labelled_ids=frozenset(labelled),
+    )
+
+
+def listed_ids(document: Mapping[str, Any], name: str) -> frozenset[int]:
+    """Return the ids of all the categories that a file lists."""
+    listed = Categories.from_coco_rows(name, document["categories"])
+    return frozenset(category.id for category in (*listed.things, *listed.stuff))
 
 
 def unite(parts: Sequence[LabelledCategories], wanted: Categories | None = None) -> Categories:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from model.categories import Categories
-from model.datasets.annotation_file import read_json
-from model.datasets.classes import categories_of, labelled_table, unite
-from model.datasets.records import PackedPictures, PanopticTruth, Picture, StoredShape
-from model.datasets.segmentation import stored_shape
+from model.datasets.annotation_file import DescribedPicture, ImageId, read_json, read_pictures
+from model.datasets.classes import categories_of, labelled_table, listed_ids, unite
+from model.datasets.findings import Findings
+from model.datasets.panoptic_file import read_partitions
+from model.datasets.records import PackedPictures, PanopticTruth, Picture
 from model.datasets.sources import Source
 
 logger = logging.getLogger(__name__)
@@ -97,90 +96,56 @@ def _pictures(
     number: int, source: Source, document: _Row, panoptic: _Row | None, categories: Categories
 ) -> list[Picture]:
     """Return a file's pictures by id."""
-    by_image = defaultdict(list)
-    for row in document["annotations"]:
-        by_image[row["image_id"]].append(row)
+    findings = Findings()
+    listed = listed_ids(document, source.annotations.stem)
+    described = list(read_pictures(document["images"], document["annotations"], listed, findings))
+    truths = _panoptic_truths(source, panoptic, categories, findings)
+    findings.refuse_errors(source.annotations)
+    findings.log_warnings(source.annotations)
     classes = {category.id: i for i, category in enumerate(categories.things)}
-    truths = _panoptic_truths(source, panoptic, categories)
-    rows = sorted(document["images"], key=lambda row: (str(type(row["id"])), row["id"]))
-    known = {row["id"] for row in document["categories"]}
-    pictures = []
-    for row in rows:
-        try:
-            pictures.append(
-                _picture(number, source, row, by_image[row["id"]], classes, known, truths)
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{source.annotations}: picture {row.get('id')!r} is not described soundly "
-                f"({type(error).__name__}: {error}); check-data tells more"
-            ) from None
-    return pictures
+    described.sort(key=lambda picture: (str(type(picture.id)), picture.id))
+    return [_picture(number, source, picture, classes, truths) for picture in described]
 
 
 def _picture(
     number: int,
     source: Source,
-    row: _Row,
-    annotations: Sequence[_Row],
+    described: DescribedPicture,
     classes: Mapping[int, int],
-    known: set[int],
-    truths: Mapping[int | str, PanopticTruth],
+    truths: Mapping[ImageId, PanopticTruth],
 ) -> Picture:
-    height, width = int(row["height"]), int(row["width"])
-    strangers = sorted({a["category_id"] for a in annotations} - known)
-    if strangers:
-        raise ValueError(f"category ids {strangers} are not in its list of categories")
-    kept = [a for a in annotations if a["category_id"] in classes]
-    shapes = tuple(stored_shape(a.get("segmentation"), height, width) for a in kept)
-    boxes = [_box(a, shape, height, width) for a, shape in zip(kept, shapes, strict=True)]
+    kept = [a for a in described.annotations if a.category_id in classes]
+    # In float32, as the original's: the scaled boxes are equal bit for bit.
+    boxes = np.array([a.box_xywh for a in kept], dtype=np.float32).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
     return Picture(
-        image_id=row["id"],
-        file=str(source.images / row["file_name"]),
-        height=height,
-        width=width,
-        boxes_xyxy=np.array(boxes, dtype=np.float64).reshape(-1, 4),
-        classes=np.array([classes[a["category_id"]] for a in kept], dtype=np.int64),
-        is_crowd=np.array([bool(a.get("iscrowd", 0)) for a in kept], dtype=bool),
-        stored_shapes=shapes,
-        panoptic=truths.get(row["id"]),
+        image_id=described.id,
+        file=str(source.images / described.file_name),
+        height=described.height,
+        width=described.width,
+        boxes_xyxy=boxes.astype(np.float64),
+        classes=np.array([classes[a.category_id] for a in kept], dtype=np.int64),
+        is_crowd=np.array([a.is_crowd for a in kept], dtype=bool),
+        stored_shapes=tuple(a.shape for a in kept),
+        panoptic=truths.get(described.id),
         source=number,
     )
 
 
-def _box(
-    row: _Row, shape: StoredShape, height: int, width: int
-) -> tuple[float, float, float, float]:
-    if "bbox" in row:
-        # In float32, as the original's: the scaled boxes are equal bit for bit.
-        x, y, w, h = np.array(row["bbox"], dtype=np.float32)
-        if not np.isfinite([x, y, w, h]).all():
-            raise ValueError(f"annotation {row.get('id')!r} has the bbox {row['bbox']}")
-        return float(x), float(y), float(x + w), float(y + h)
-    if isinstance(shape, tuple):
-        corners = np.frombuffer(b"".join(shape)).reshape(-1, 2)
-        (x0, y0), (x1, y1) = corners.min(axis=0), corners.max(axis=0)
-        return float(x0), float(y0), float(x1), float(y1)
-    if shape is None:
-        raise ValueError(f"annotation {row.get('id')!r} has neither bbox nor segmentation")
-    x, y, w, h = coco_mask.toBbox({"size": [height, width], "counts": shape}).tolist()
-    return x, y, x + w, y + h
-
-
 def _panoptic_truths(
-    source: Source, panoptic: _Row | None, categories: Categories
-) -> dict[int | str, PanopticTruth]:
+    source: Source, panoptic: _Row | None, categories: Categories, findings: Findings
+) -> dict[ImageId, PanopticTruth]:
     if panoptic is None or source.panoptic_images is None:
         return {}
     labels = {category.id: i + 1 for i, category in enumerate(categories.stuff)}
     truths = {}
-    for row in panoptic["annotations"]:
-        segments = sorted(row["segments_info"], key=lambda segment: int(segment["id"]))
-        truths[row["image_id"]] = PanopticTruth(
-            file=str(source.panoptic_images / row["file_name"]),
-            ids=np.array([segment["id"] for segment in segments], dtype=np.uint32),
+    for image_id, partition in read_partitions(panoptic, findings).items():
+        segments = sorted(partition.segments, key=lambda segment: segment.id)
+        truths[image_id] = PanopticTruth(
+            file=str(source.panoptic_images / partition.file_name),
+            ids=np.array([segment.id for segment in segments], dtype=np.uint32),
             labels=np.array(
-                [labels.get(segment["category_id"], 0) for segment in segments], dtype=np.uint8
+                [labels.get(segment.category_id, 0) for segment in segments], dtype=np.uint8
             ),
         )
     return truths

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+logger = logging.getLogger(__name__)
 
 Severity = Literal["error", "warning", "note"]
 
@@ -21,20 +25,22 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "size": ("error", "picture files of another size than the annotation file says"),
     "annotation_row": ("error", "annotations without a sound bbox or category"),
     "category": ("error", "annotations of a category that isn't listed"),
+    "panoptic_segments": ("error", "panoptic rows without sound image_id, file_name or segments"),
     "no_pictures": ("error", "data sets without a single usable picture"),
     "panoptic_missing": ("error", "panoptic PNGs that don't exist"),
     "stranger": ("warning", "annotations of a picture that isn't listed (never read)"),
-    "annotation_id": ("warning", "annotation ids given more than once (evaluation reads one)"),
+    "annotation_id": ("warning", "annotation ids given more than once (other programs read one)"),
     "same_file": ("warning", "picture files listed more than once"),
     "same_object": ("warning", "objects given more than once (same picture, category and box)"),
     "outside": ("warning", "boxes that leave their picture by more than a pixel (clipped)"),
     "empty_box": ("warning", "boxes without area inside their picture (left out)"),
     "polygon": (
         "warning",
-        "masks with broken polygons: under 3 corners, odd, not finite (dropped)",
+        "masks with broken polygons: under 3 corners, odd, no numbers, far away (dropped)",
     ),
     "run_lengths": ("warning", "run lengths that don't fit their picture (mask dropped)"),
     "apart": ("warning", "boxes far from their own mask (overlap under 50 %)"),
+    "nothing_left": ("warning", "pictures of whose annotations nothing can be used (left out)"),
     "tiny": ("warning", "boxes under 4 pixels wide or high"),
     "rare": ("warning", "classes with fewer than 10 objects"),
     "absent": ("warning", "classes without any object"),
@@ -87,6 +93,27 @@ class Findings:
             for kind, (severity, what) in KINDS.items()
             if self._counts[kind]
         ]
+
+    def refuse_errors(self, what: Path) -> None:
+        """Raise if an error is among what was found in a file.
+
+        Raises:
+            ValueError: it says of what kind, how many there are, and one of them.
+        """
+        for finding in self.listed():
+            if finding.severity == "error":
+                raise ValueError(
+                    f"{what}: {finding.count} {finding.what}, such as {finding.examples[0]}; "
+                    "check-data tells more"
+                )
+
+    def log_warnings(self, what: Path) -> None:
+        """Say what was dropped of a file."""
+        for finding in self.listed():
+            if finding.severity == "warning":
+                logger.warning(
+                    "%s: %d %s, such as %s", what, finding.count, finding.what, finding.examples[0]
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,15 @@ from model.structures import RLE
 StoredShape = tuple[bytes, ...] | bytes | None
 
 
+def shape_of(stored: StoredShape, height: int, width: int) -> Polygons | RLE | None:
+    """Return a stored mask of a picture of that size: polygons, run lengths, or None."""
+    if stored is None:
+        return None
+    if isinstance(stored, bytes):
+        return RLE(size=[height, width], counts=stored)
+    return [np.frombuffer(corners, dtype=np.float64).reshape(-1, 2) for corners in stored]
+
+
 @dataclass(frozen=True, kw_only=True)
 class PanopticTruth:
     """A picture's PNG of segment ids, and the semantic label of each id.
@@ -51,12 +60,7 @@ class Picture:
 
     def shape(self, index: int) -> Polygons | RLE | None:
         """Return an annotation's mask: polygons, run lengths, or None."""
-        stored = self.stored_shapes[index]
-        if stored is None:
-            return None
-        if isinstance(stored, bytes):
-            return RLE(size=[self.height, self.width], counts=stored)
-        return [np.frombuffer(corners, dtype=np.float64).reshape(-1, 2) for corners in stored]
+        return shape_of(self.stored_shapes[index], self.height, self.width)
 
 
 class PackedPictures:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,8 +124,3 @@ def _with_panoptic(annotations: Path, images: Path) -> Source:
     return Source(
         annotations=annotations, images=images, panoptic=panoptic, panoptic_images=found[0]
     )
-
-
-def find_sources(given: Sequence[str | Path], *, split: str = "train") -> list[Source]:
-    """Return the data sets that the paths stand for, in their order."""
-    return [find_source(path, split=split) for path in given]

@@ -2,46 +2,51 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from model.categories import Categories
+from model.datasets.annotation_file import DescribedPicture, ImageId, read_json, read_pictures
+from model.datasets.annotations import Annotation
+from model.datasets.classes import categories_of, listed_ids
+from model.datasets.findings import Findings
+from model.datasets.panoptic_file import Partition, read_partitions
 from model.files import sha256_of
 from model.pictures.files import PictureFile
-
-ImageId = int | str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One picture of the data set, with the size that its annotations are in."""
+    """One picture of the data set, with the size that its annotations are in, and the truth.
+
+    partition: None where there is no panoptic file, or it says nothing of the picture.
+    """
 
     id: ImageId
     file: PictureFile
     height: int
     width: int
     origin: str
+    annotations: tuple[Annotation, ...]
+    partition: Partition | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataFile:
-    """An annotation file: its name, digest and categories, and its rows for each picture."""
+    """An annotation file: its name, digest and categories."""
 
     name: str
     sha256: str
     categories: Categories
-    rows: Mapping[ImageId, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationData:
-    """Pictures in the order of their file, and the truth about them.
+    """Pictures in the order of their file, with the truth about them, and where it is from.
 
-    instances: lists of annotations. panoptic: rows with the name of a map in `panoptic_folder`.
+    panoptic_folder: of the maps that the pictures' partitions name.
     labelled_ids: the categories that are annotated wherever they appear.
     """
 
@@ -61,6 +66,8 @@ def open_data(
 ) -> EvaluationData:
     """Return a data set; the pictures are those of `annotations`, or else of `panoptic`.
 
+    What cannot be used is dropped, as training does, and said in the log.
+
     Args:
         images: the folder of the pictures.
         annotations: COCO's instances JSON.
@@ -73,76 +80,62 @@ def open_data(
         raise ValueError(f"the maps of {panoptic} are in no folder {panoptic_folder}")
     if not images.is_dir():
         raise ValueError(f"there is no folder {images} with the pictures")
-    documents = {path: _read(path) for path in (annotations, panoptic) if path is not None}
+    documents = {path: read_json(path) for path in (annotations, panoptic) if path is not None}
     if not documents:
         raise ValueError("no annotation file is given; an instances or a panoptic JSON is needed")
-    path, first = next(iter(documents.items()))
-    instances = None
+    instances = partition_file = None
     labelled: frozenset[int] = frozenset()
     if annotations is not None:
-        rows = _by_image(documents[annotations]["annotations"])
-        instances = _data_file(annotations, documents[annotations], rows)
-        declared = (documents[annotations].get("info") or {}).get("labelled_category_ids")
-        things = {category.id for category in instances.categories.things}
-        labelled = frozenset(things if declared is None else map(int, declared))
-    partitions = None
+        instances = _data_file(annotations, documents[annotations])
+        labelled = categories_of(documents[annotations], None, annotations.stem).labelled_ids
+    partitions: Mapping[ImageId, Partition] = {}
     if panoptic is not None:
-        by_id = {row["image_id"]: row for row in documents[panoptic]["annotations"]}
-        partitions = _data_file(panoptic, documents[panoptic], by_id)
+        partition_file = _data_file(panoptic, documents[panoptic])
+        findings = Findings()
+        partitions = read_partitions(documents[panoptic], findings)
+        findings.refuse_errors(panoptic)
     return EvaluationData(
-        pictures=tuple(_picture(row, images, path) for row in first["images"]),
+        pictures=tuple(
+            _picture(described, images, partitions)
+            for described in _described(annotations, documents)
+        ),
         instances=instances,
         labelled_ids=labelled,
-        panoptic=partitions,
+        panoptic=partition_file,
         panoptic_folder=panoptic_folder,
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is not a readable JSON file: {error}") from None
-    for member in ("images", "annotations", "categories"):
-        if not isinstance(document, dict) or not isinstance(document.get(member), list):
-            raise ValueError(f"{path} is not COCO-style: it has no list {member!r}")
-    whole: dict[str, Any] = document
-    return whole
+def _described(
+    annotations: Path | None, documents: Mapping[Path, Mapping[str, Any]]
+) -> list[DescribedPicture]:
+    """Return the pictures of the first file, with the objects of the instances file."""
+    path, document = next(iter(documents.items()))
+    objects = [] if annotations is None else document["annotations"]
+    findings = Findings()
+    described = list(
+        read_pictures(document["images"], objects, listed_ids(document, path.stem), findings)
+    )
+    findings.refuse_errors(path)
+    findings.log_warnings(path)
+    return described
 
 
-def _data_file(path: Path, document: Mapping[str, Any], rows: Mapping[ImageId, Any]) -> DataFile:
-    try:
-        categories = sorted(document["categories"], key=lambda row: int(row["id"]))
-        parsed = Categories.from_dict(
-            {
-                "name": path.stem,
-                "things": [row for row in categories if row.get("isthing", 1)],
-                "stuff": [row for row in categories if not row.get("isthing", 1)],
-            }
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: categories without a sound id and name ({error})") from None
-    return DataFile(name=path.name, sha256=sha256_of(path), categories=parsed, rows=rows)
+def _data_file(path: Path, document: Mapping[str, Any]) -> DataFile:
+    categories = Categories.from_coco_rows(path.stem, document["categories"])
+    return DataFile(name=path.name, sha256=sha256_of(path), categories=categories)
 
 
-def _by_image(annotations: Sequence[Mapping[str, Any]]) -> dict[ImageId, list[Mapping[str, Any]]]:
-    rows: defaultdict[ImageId, list[Mapping[str, Any]]] = defaultdict(list)
-    for annotation in annotations:
-        rows[annotation["image_id"]].append(annotation)
-    return dict(rows)
-
-
-def _picture(row: Mapping[str, Any], images: Path, path: Path) -> Picture:
-    try:
-        name = str(row["file_name"])
-        return Picture(
-            id=row["id"],
-            file=PictureFile(path=images / name, name=name, place=Path(name)),
-            height=int(row["height"]),
-            width=int(row["width"]),
-            origin=str(row.get("coco_url", "")),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: a picture needs id, file_name, height and width ({error!r} in {row})"
-        ) from None
+def _picture(
+    described: DescribedPicture, images: Path, partitions: Mapping[ImageId, Partition]
+) -> Picture:
+    name = described.file_name
+    return Picture(
+        id=described.id,
+        file=PictureFile(path=images / name, name=name, place=Path(name)),
+        height=described.height,
+        width=described.width,
+        origin=described.origin,
+        annotations=described.annotations,
+        partition=partitions.get(described.id),
+    )

@@ -15,9 +15,9 @@ import numpy as np
 from tqdm import tqdm
 
 from model.categories import Categories
+from model.datasets.panoptic_file import TrueSegment
 from model.evaluation.average_precision import MAX_DETECTIONS
 from model.evaluation.data import EvaluationData, Picture
-from model.evaluation.panoptic_quality import TrueSegment
 from model.evaluation.report import data_section, merge, model_section, notes, pictures_section
 from model.evaluation.scores import InstanceScores, PartitionScores
 from model.evaluation.shared_classes import shared_classes
@@ -147,15 +147,12 @@ def _batches(
     size = run.predictor.config.input
     ordered = sorted(chosen, key=lambda p: canvas_size(p.height, p.width, size))
     batches = read_batches([picture.file for picture in ordered], batch_size)
-    remaining = iter(ordered)
-    while True:
+    for start in range(0, len(ordered), batch_size):
+        pictures = ordered[start : start + batch_size]
         with run.stages.measure("decode"):
-            batch = next(batches, None)
-            if batch is None:
-                return
+            batch = next(batches)
             examples = []
-            for _, pixels in batch:
-                picture = next(remaining)
+            for picture, (_, pixels) in zip(pictures, batch, strict=True):
                 example = _example(run, picture, pixels)
                 if isinstance(example, _Example):
                     examples.append(example)
@@ -188,7 +185,7 @@ def _measure(run: _Run, examples: Sequence[_Example]) -> None:
     with run.stages.measure("score"):
         if run.instances is not None:
             for example, found in zip(examples, instances, strict=True):
-                truth = true_objects(run.data, example.picture)
+                truth = true_objects(example.picture)
                 rows = run.instances.add(example.picture, truth, found)
                 if run.on_result is not None:
                     for row in rows:

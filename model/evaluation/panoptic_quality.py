@@ -13,16 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from model.datasets.panoptic_file import TrueSegment
+
 VOID = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrueSegment:
-    """One segment of the truth: its id in the map, its category, whether it is a crowd."""
-
-    id: int
-    category_id: int
-    is_crowd: bool = False
 
 
 @dataclass(kw_only=True)

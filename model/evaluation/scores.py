@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from model.categories import Categories
+from model.datasets.panoptic_file import TrueSegment
 from model.evaluation.average_precision import AveragePrecision, Shapes
 from model.evaluation.data import Picture
-from model.evaluation.panoptic_quality import PanopticQuality, TrueSegment
+from model.evaluation.panoptic_quality import PanopticQuality
 from model.evaluation.shared_classes import SharedClasses
 from model.evaluation.truth import TrueObjects
 from model.structures import Instances, PanopticSegmentation

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-if TYPE_CHECKING:
-    pass
+
+def read_panoptic_png(path: Path, height: int, width: int) -> np.ndarray:
+    """Return (H, W) uint32, the segment id of each pixel.
+
+    Raises:
+        ValueError: the file cannot be read, or is of another size.
+    """
+    try:
+        with Image.open(path) as image:
+            four_bytes = np.array(image.convert("RGBA"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"its true map {path.name} cannot be read: {error}") from None
+    if four_bytes.shape[:2] != (height, width):
+        found = f"{four_bytes.shape[1]}×{four_bytes.shape[0]}"
+        raise ValueError(f"its true map {path.name} is {found}, not {width}×{height}")
+    four_bytes[:, :, 3] = 0
+    return four_bytes.view("<u4")[:, :, 0]
 
 
 def panoptic_png(segment_ids: np.ndarray) -> bytes:

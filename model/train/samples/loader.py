@@ -159,11 +159,6 @@ def _start_worker(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def collate(samples: Sequence[TrainingSample]) -> TrainingBatch:
-    """Return samples on one canvas: padded at the right and at the bottom."""
-    return unpack(pack(samples))
-
-
 def pack(samples: Sequence[TrainingSample]) -> PackedBatch:
     """Put samples on one canvas, a multiple of 32 in height and width."""
     sizes = [(int(s.pixels.shape[1]), int(s.pixels.shape[2])) for s in samples]

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from model.datasets.records import PanopticTruth, Picture
+from model.masks.panoptic_png import read_panoptic_png
 from model.masks.rasterise import (
     Bitmap,
     Polygons,
@@ -84,7 +85,8 @@ def make_scene(
     shapes = shapes_of(picture)
     semantic_labels = None
     if semantic and picture.panoptic is not None:
-        semantic_labels = geometry.labels(stuff_labels(picture.panoptic))
+        truth = stuff_labels(picture.panoptic, picture.height, picture.width)
+        semantic_labels = geometry.labels(truth)
     return Scene(
         picture=picture,
         geometry=geometry,
@@ -112,12 +114,9 @@ def basis_labels(picture: Picture, shapes: list[Shape | None], labelled: np.ndar
     return canvas
 
 
-def stuff_labels(truth: PanopticTruth) -> np.ndarray:
+def stuff_labels(truth: PanopticTruth, height: int, width: int) -> np.ndarray:
     """Return (H, W) uint8: 0 things, from 1 stuff, 255 where nothing is labelled."""
-    with Image.open(truth.file) as image:
-        four_bytes = np.array(image.convert("RGBA"))
-    four_bytes[:, :, 3] = 0  # an id is red + 256 green + 65536 blue
-    ids = four_bytes.view("<u4")[:, :, 0]
+    ids = read_panoptic_png(Path(truth.file), height, width)
     if len(truth.ids) == 0:
         return np.full(ids.shape, UNKNOWN, np.uint8)
     place = np.minimum(np.searchsorted(truth.ids, ids), len(truth.ids) - 1)

@@ -45,8 +45,10 @@ def test_sound_data_are_fit_for_training(
         (rectangle(1, 3, 50, 2, 20, 20), "outside"),
         (rectangle(1, 3, 70, 2, 20, 20), "empty_box"),
         (rectangle(1, 3, 5, 2, 0, 20), "empty_box"),
+        (rectangle(1, 3, 50, 20, -40, 10), "empty_box"),
         (rectangle(1, 3, 5, 2, 3, 20), "tiny"),
         (rectangle(1, 3, 5, 2, 20, 20, segmentation=[[1, 2, 3, 4]]), "polygon"),
+        (rectangle(1, 3, 5, 2, 20, 20, segmentation=[[1, 2, 3, 4, 2e8, 6]]), "polygon"),
         (rectangle(1, 3, 5, 2, 20, 20, segmentation=[]), "no_mask"),
         (rectangle(1, 3, 5, 2, 20, 20, segmentation=[[40, 30, 50, 30, 50, 39]]), "apart"),
         (
@@ -86,11 +88,21 @@ def test_picture_rows_are_looked_at(tmp_path: Path) -> None:
     path = toy_data.write(tmp_path, [(40, 60)] * 2, [GOOD])
 
     def spoil(document: dict[str, Any]) -> None:
-        document["images"] += [document["images"][0], {"id": 7, "file_name": "x.png"}]
+        first = document["images"][0]
+        document["images"] += [first, {**first, "id": 9}, {"id": 7, "file_name": "x.png"}]
 
     found = kinds(changed(path, spoil))
     assert (found["picture_id"], found["same_file"], found["picture_row"]) == (1, 1, 1)
-    assert found["unlabelled"] == 1
+    assert found["unlabelled"] == 2
+
+
+def test_a_picture_whose_annotations_cannot_be_used_is_not_called_one_of_crowds(
+    tmp_path: Path,
+) -> None:
+    lost = rectangle(2, 3, 5, 2, -20, 20)
+    found = kinds(toy_data.write(tmp_path, [(40, 60)] * 2, [GOOD, lost]))
+    assert found["nothing_left"] == 1
+    assert "only_crowd" not in found
 
 
 def test_classes_without_objects_and_gaps_are_told(tmp_path: Path) -> None:

@@ -140,6 +140,19 @@ def test_a_missing_true_map_fails_its_picture(places):
     assert failed["reason"].startswith("its true map a.png cannot be read")
 
 
+def test_a_true_map_of_another_size_fails_its_picture(places):
+    Image.new("RGB", (30, 20)).save(places.panoptic_folder / "a.png")
+    report = evaluate(KnowingPredictor(), with_panoptic(places), task="panoptic")
+    (failed,) = report["pictures"]["failed"]
+    assert failed["reason"] == "its true map a.png is 30×20, not 60×40"
+
+
+def test_segments_that_are_not_sound_are_refused(places):
+    edit(places.panoptic, lambda d: d["annotations"][0].pop("segments_info"))
+    with pytest.raises(ValueError, match="1 panoptic rows without sound image_id"):
+        with_panoptic(places)
+
+
 def test_a_name_that_differs_is_refused_with_both_sides_named(places):
     edit(places.annotations, lambda d: d["categories"][1].update(name="wolf"))
     with pytest.raises(
@@ -222,13 +235,21 @@ def _run_lengths(half: np.ndarray) -> dict:
 def test_polygons_and_both_kinds_of_run_lengths_give_the_same_mask(places, segmentation):
     edit(places.annotations, lambda d: d["annotations"][0].update(segmentation=segmentation))
     data = opened(places)
-    truth = true_objects(data, data.pictures[0])
+    truth = true_objects(data.pictures[0])
     assert (coco_mask.decode(truth.masks.shapes[0]) == left_half(40, 60)).all()
     assert not truth.lacks_mask.any()
 
 
 @pytest.mark.parametrize(
-    "segmentation", [None, [], [[1, 2, 3, 4]], {"size": [4, 4], "counts": "0"}]
+    "segmentation",
+    [
+        None,
+        [],
+        [[1, 2, 3, 4]],
+        {"size": [4, 4], "counts": "0"},
+        {"size": [40, 60], "counts": [1200, 1201]},
+        {"size": [40, 60], "counts": [1200, 1199]},
+    ],
 )
 def test_where_only_a_box_is_known_mask_ap_ignores_what_lies_in_it(places, segmentation):
     edit(places.annotations, lambda d: d["annotations"][0].update(segmentation=segmentation))
@@ -284,7 +305,7 @@ def test_true_maps_are_read_from_three_bytes_a_pixel(places):
         ('{"images": [], "annotations": [], "categories": [{"id": 1}]}', "sound id and name"),
         (
             '{"images": [{"id": 1}], "annotations": [], "categories": []}',
-            "needs id, file_name, height and width",
+            "without a sound id, file_name, width or height",
         ),
     ],
 )

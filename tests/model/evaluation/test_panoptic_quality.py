@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from model.evaluation.panoptic_quality import PanopticQuality, TrueSegment
+from model.datasets.panoptic_file import TrueSegment
+from model.evaluation.panoptic_quality import PanopticQuality
 
 CAT, DOG, GRASS, SKY = 3, 5, 11, 12
 

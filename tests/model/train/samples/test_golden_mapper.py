@@ -181,4 +181,4 @@ def test_prepared_maps_are_made_on_the_fly(data: CocoData, stem: str) -> None:
     np.testing.assert_array_equal(basis_labels(picture, shapes_of(picture), ALL), things)
     assert picture.panoptic is not None
     stuff = goldens.labels(f"_data/panoptic_stuff_train2017/{stem}")
-    np.testing.assert_array_equal(stuff_labels(picture.panoptic), stuff)
+    np.testing.assert_array_equal(stuff_labels(picture.panoptic, *stuff.shape), stuff)

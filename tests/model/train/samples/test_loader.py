@@ -13,7 +13,7 @@ from model.presets import preset
 from model.train.recipes.recipe import AugmentConfig, Recipe
 from model.train.samples.batch import TrainingBatch, TrainingSample
 from model.train.samples.dataset import CocoDataset, open_data
-from model.train.samples.loader import build_loader, collate, pack, unpack
+from model.train.samples.loader import build_loader, pack, unpack
 
 RECIPE = Recipe(batch_size=2, augment=AugmentConfig(short_sides=(32, 40), max_side=80))
 
@@ -83,7 +83,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(dataset: CocoDataset) -> None:
 
 
 def test_samples_are_padded_to_a_canvas_of_32() -> None:
-    batch = collate([sample(40, 50, 2), sample(20, 70, 0)])
+    batch = unpack(pack([sample(40, 50, 2), sample(20, 70, 0)]))
     assert batch.pixels.shape == (2, 3, 64, 96)
     assert batch.sizes == [(40, 50), (20, 70)]
     assert batch.pixels[0, 0].sum() == 7 * 40 * 50
@@ -96,7 +96,7 @@ def test_samples_are_padded_to_a_canvas_of_32() -> None:
 
 
 def test_semantic_labels_are_unknown_where_there_are_none() -> None:
-    labels = collate([sample(32, 32, 1), sample(32, 20, 1, semantic=True)]).semantic_labels
+    labels = unpack(pack([sample(32, 32, 1), sample(32, 20, 1, semantic=True)])).semantic_labels
     assert labels is not None
     assert (labels[0] == 255).all()
     assert labels[1, 0].tolist() == [5] * 20 + [255] * 12

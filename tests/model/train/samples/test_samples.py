@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import toy_data
 from PIL import Image
 from toy_data import rectangle
@@ -111,11 +112,11 @@ def test_objects_outside_a_crop_are_gone(tmp_path: Path) -> None:
 
 
 def test_boxes_without_area_are_dropped(tmp_path: Path) -> None:
-    rows = [rectangle(1, 3, 1, 1, 0, 3), rectangle(1, 3, 1, 1, 2, 3)]
+    rows = [rectangle(1, 3, 1, 1, 0, 3), rectangle(1, 7, 1, 1, 2, 3)]
     scene = make_scene(
         picture_with(tmp_path, *rows), pixels(), whole(), mask_size=4, labelled=ALL, semantic=False
     )
-    assert scene.objects.annotations.tolist() == [1]
+    assert scene.objects.classes.tolist() == [1]
 
 
 def test_segments_become_things_stuff_and_unlabelled(tmp_path: Path) -> None:
@@ -127,7 +128,9 @@ def test_segments_become_things_stuff_and_unlabelled(tmp_path: Path) -> None:
         ids=np.array([5, 256, 65536], dtype=np.uint32),
         labels=np.array([0, 4, 53], dtype=np.uint8),
     )
-    assert stuff_labels(truth).tolist() == [[0, 4, 53, UNKNOWN]]
+    assert stuff_labels(truth, 1, 4).tolist() == [[0, 4, 53, UNKNOWN]]
+    with pytest.raises(ValueError, match=r"its true map ids\.png is 4×1, not 2×1"):
+        stuff_labels(truth, 1, 2)
 
 
 def test_channels_come_in_the_configurations_order(tmp_path: Path) -> None:
