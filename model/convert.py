@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             config=options.config,
             overrides=[text for pair in options.override for text in pair],
             categories=options.categories,
+            member=options.member,
         )
         if options.half:
             checkpoint = halved(checkpoint)
@@ -114,6 +115,9 @@ def _parser() -> argparse.ArgumentParser:
         help="an AdelaiDet option; may be repeated",
     )
     parser.add_argument("--categories", type=Path, help="a COCO-style JSON file")
+    parser.add_argument(
+        "--member", metavar="NAME", help="which network, where the file holds several"
+    )
     parser.add_argument("--half", action="store_true", help="store kernels as float16")
     parser.add_argument("--force", action="store_true", help="replace the output if it exists")
     return parser

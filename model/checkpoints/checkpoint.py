@@ -21,7 +21,7 @@ from torch import Tensor
 
 from model.categories import Categories
 from model.checkpoints.describe import is_training_only
-from model.checkpoints.fit import check_fit, drop_unread, infer_config
+from model.checkpoints.fit import check_finite, check_fit, drop_unread, infer_config
 from model.checkpoints.tensor_file import TensorFile, read_tensor_file
 from model.checkpoints.tensor_names import is_backbone_only, our_names
 from model.coco_categories import default_categories
@@ -61,18 +61,24 @@ class Checkpoint:
 
 
 def load(
-    path: Path, *, config: ModelConfig | None = None, categories: Categories | None = None
+    path: Path,
+    *,
+    config: ModelConfig | None = None,
+    categories: Categories | None = None,
+    member: str | None = None,
 ) -> Checkpoint:
     """Return a checkpoint: our file, AdelaiDet's or detectron2's, judged by its content.
 
     Args:
         config: None takes our file's own, else the released one that the tensors fit.
         categories: None takes our file's own, else what networks of that size are trained on.
+        member: which network to take where the file holds several.
     Raises:
-        ValueError: the file cannot be read, asks to run something, is a bare backbone, or does
-            not fit the configuration or the categories.
+        ValueError: the file cannot be read, asks to run something, is a bare backbone or
+            another network, holds several or values that are no numbers, or does not fit the
+            configuration or the categories.
     """
-    file = read_tensor_file(path)
+    file = read_tensor_file(path, member=member)
     if is_backbone_only(file.tensors):
         raise ValueError(
             f"{path} is an ImageNet backbone only, a start for training; "
@@ -90,12 +96,14 @@ def load(
         else:
             check_fit(tensors, config)
         categories = _suitable(categories, config)
+        tensors = drop_unread(tensors, config)
+        check_finite(tensors)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return Checkpoint(
         config=config,
         categories=categories,
-        tensors=drop_unread(tensors, config),
+        tensors=tensors,
         sha256=file.sha256,
         provenance=header.get("provenance") or _provenance(file, path, config, inferred=inferred),
     )
@@ -105,9 +113,11 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write our file, whole or not at all; `load` gives the same checkpoint back.
 
     Raises:
-        ValueError: the tensors do not fit the configuration, or the file cannot be written.
+        ValueError: the tensors do not fit the configuration or are no numbers, or the file
+            cannot be written.
     """
     check_fit(checkpoint.tensors, checkpoint.config)
+    check_finite(checkpoint.tensors)
     _suitable(checkpoint.categories, checkpoint.config)
     header = {
         "format_version": FORMAT_VERSION,

@@ -18,6 +18,7 @@ from model.checkpoints.describe import (
     shapes_of,
     with_class_counts,
 )
+from model.checkpoints.other_networks import other_network
 from model.config import ModelConfig
 from model.network.blendmask import BlendMask
 from model.presets import PRESETS
@@ -72,6 +73,9 @@ def check_fit(tensors: Mapping[str, Tensor], config: ModelConfig) -> None:
     if not difference:
         _check_types(tensors)
         return
+    stranger = other_network(shapes)
+    if stranger is not None:
+        raise ValueError(stranger)
     causes = disagreements(describe_shapes(shapes), config)
     suited = suitable_presets(shapes)
     advice = f"; they fit {_names(suited)}" if suited else ""
@@ -126,6 +130,24 @@ def drop_unread(tensors: dict[str, Tensor], config: ModelConfig) -> dict[str, Te
     return {name: tensor for name, tensor in tensors.items() if name not in dropped}
 
 
+def check_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Raise if a weight is NaN or infinite: such a network finds nothing, or anything.
+
+    Raises:
+        ValueError: names the first such tensor and counts the others.
+    """
+    bad = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
+    if bad:
+        values = tensors[bad[0]]
+        count = int((~values.isfinite()).sum())
+        others = f", and {len(bad) - 1} other tensors have such" if len(bad) > 1 else ""
+        raise ValueError(
+            f"{count} of {values.numel()} values of the tensor {bad[0]} are NaN or infinite"
+            f"{others}: the training diverged, or the file is damaged; "
+            "an earlier checkpoint would be right"
+        )
+
+
 def _check_types(tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() and not is_training_only(name):
@@ -136,6 +158,9 @@ def _check_types(tensors: Mapping[str, Tensor]) -> None:
 
 
 def _unknown_network(shapes: Shapes) -> str:
+    stranger = other_network(shapes)
+    if stranger is not None:
+        return stranger
     found = describe_shapes(shapes)
     nearest = min(
         PRESETS.values(),

@@ -61,14 +61,14 @@ _BACKBONE_PARTS = frozenset(
 def our_names(names: Iterable[str]) -> dict[str, str]:
     """Return {name in a checkpoint: name in our network} for a whole network's tensors.
 
-    Ours stay as they are. Names of older programs are understood: `module.` before everything,
-    `centerness` for `ctrness`, and maskrcnn-benchmark's.
+    Ours stay as they are. Names of older programs are understood: `centerness` for `ctrness`,
+    and maskrcnn-benchmark's.
 
     Raises:
         ValueError: two names become one.
     """
     old = list(names)
-    bare = _without_module(old)
+    bare = old
     if any(name.startswith("backbone.body.") for name in bare):
         bare = [_rewritten(name, _BENCHMARK_RULES) for name in bare]
     new = [_with_our_prefix(name.replace("centerness", "ctrness")) for name in bare]
@@ -111,7 +111,7 @@ def backbone_tensors(path: Path) -> dict[str, Tensor]:
 def _backbone_names(names: Iterable[str]) -> dict[str, str]:
     """Return {name in the file: name below `backbone.bottom_up.`}, without the classifier."""
     old = [n for n in names if not n.endswith("_momentum") and n != "weight_order"]
-    new = _without_module(old)
+    new = old
     if "conv1_w" in new:
         new = [_rewritten(name, _CAFFE2_RULES) for name in new]
     elif any(_BOTTOM_UP in name for name in new):
@@ -121,13 +121,6 @@ def _backbone_names(names: Iterable[str]) -> dict[str, str]:
     if not kept or any(n.split(".", 1)[0] not in _BACKBONE_PARTS for _, n in kept):
         return {}
     return _one_to_one([o for o, _ in kept], [n for _, n in kept])
-
-
-def _without_module(names: list[str]) -> list[str]:
-    """Return the names without the `module.` that distributed training puts before them all."""
-    if all(name.startswith("module.") for name in names):
-        return [name.removeprefix("module.") for name in names]
-    return names
 
 
 def _with_our_prefix(name: str) -> str:

@@ -1,7 +1,8 @@
 """Reads `.pth` and `.pkl` files without running anything that they ask for.
 
-Tensors, arrays, numbers, text and containers come back. A file that names anything else is
-refused, and the error says what it asked for.
+Tensors, arrays, numbers, text and containers come back, and empty stand-ins for a few harmless
+things (`inert.py`). A file that names anything else is refused, and the error says what it
+asked for.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import IO, Any
 
 import torch
 
+from model.checkpoints.inert import INERT_STAND_INS
 from model.checkpoints.pickled_arrays import NUMPY_STAND_INS, LatinBytes
 from model.files import unreadable
 
@@ -30,6 +32,7 @@ _CONTAINERS: dict[str, type] = {
 }
 _ALLOWED: dict[str, type] = {
     **NUMPY_STAND_INS,
+    **INERT_STAND_INS,
     **_CONTAINERS,
     "collections.OrderedDict": OrderedDict,
     "_codecs.encode": LatinBytes,
@@ -96,7 +99,7 @@ def read_torch(path: Path, *, zipped: bool) -> object:
         ValueError: it asks for another global, or is damaged.
     """
     stand_ins: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-        (stand_in, name) for name, stand_in in NUMPY_STAND_INS.items()
+        (stand_in, name) for name, stand_in in {**NUMPY_STAND_INS, **INERT_STAND_INS}.items()
     ]
     try:
         with (

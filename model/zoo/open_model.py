@@ -51,6 +51,7 @@ def open_model(
     config: str | None = None,
     overrides: Sequence[str] = (),
     categories: Path | None = None,
+    member: str | None = None,
 ) -> Checkpoint:
     """Return a checkpoint, fetched first if need be.
 
@@ -61,6 +62,7 @@ def open_model(
             released name's, our file's own, or the one that the tensors fit.
         overrides: AdelaiDet's options, KEY VALUE KEY VALUE ….
         categories: a COCO-style JSON file.
+        member: which network to take where a file holds several.
     Raises:
         ZooError: the weights cannot be had.
         ValueError: they cannot be read, or do not fit the configuration or the categories.
@@ -70,7 +72,7 @@ def open_model(
     chosen = None if config is None else _configuration(config, overrides)
     named = None if categories is None else Categories.from_coco(categories)
     path, origin = _local_path(weights)
-    checkpoint = load(path, config=chosen, categories=named)
+    checkpoint = load(path, config=chosen, categories=named, member=member)
     if chosen is None and overrides:
         adapted = with_overrides(checkpoint.config, overrides)
         check_fit(checkpoint.tensors, adapted)

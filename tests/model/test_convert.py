@@ -10,7 +10,7 @@ from model.checkpoints import checkpoint
 from model.checkpoints.checkpoint import Checkpoint
 from model.convert import halved, main
 from model.network.blendmask import BlendMask
-from model.presets import preset
+from model.presets import PRESETS, preset
 
 
 def tiny_checkpoint() -> Checkpoint:
@@ -152,3 +152,18 @@ def test_output_in_no_folder_is_refused_before_anything_is_read(
 ) -> None:
     assert main(["none.pth", str(tmp_path / "none" / "out.safetensors")]) == 2
     assert "in a folder that exists" in capsys.readouterr().err
+
+
+def test_network_is_chosen_where_a_file_holds_several(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, path, output = tiny_checkpoint(), tmp_path / "mine.pth", tmp_path / "out.safetensors"
+    latest = {name: torch.zeros_like(tensor) for name, tensor in own.tensors.items()}
+    torch.save({"model": latest, "model_ema": own.tensors}, path)
+    monkeypatch.setitem(PRESETS, "tiny", own.config)
+    given = [str(path), str(output), "--config", "tiny"]
+    assert main(given) == 2
+    assert "--member model_ema takes that one" in capsys.readouterr().err
+    assert main([*given, "--member", "model_ema"]) == 0
+    tensors = checkpoint.load(output).tensors
+    assert torch.equal(tensors["top_layer.weight"], own.tensors["top_layer.weight"])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from model.checkpoints.fit import check_finite
 from model.checkpoints.tensor_file import read_tensor_file
 from model.checkpoints.tensor_names import backbone_tensors
 from model.config import BackboneConfig, ModelConfig
@@ -42,7 +43,8 @@ def open_backbone(
             fetch that project's, or "none".
 
     Raises:
-        ValueError: the file has no such backbone, or one of another kind.
+        ValueError: the file has no such backbone, one of another kind, or values that are no
+            numbers.
     """
     if given in (None, "none"):
         return None, config
@@ -56,11 +58,15 @@ def open_backbone(
         tensors = _from_torchvision(found) if is_resnet else backbone_tensors(path)
         tensors = _in_nested_blocks(tensors)
     _check_kind(tensors, config.backbone, str(given))
+    try:
+        check_finite(tensors)
+    except ValueError as error:
+        raise ValueError(f"{given}: {error}") from None
     return tensors, _as_torchvision(config) if is_torchvision else config
 
 
 def _is_mobilenet(tensors: Mapping[str, Tensor]) -> bool:
-    return any(re.match(r"(module\.)?features\.0\.0\.", name) for name in tensors)
+    return any(name.startswith("features.0.0.") for name in tensors)
 
 
 def _in_nested_blocks(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

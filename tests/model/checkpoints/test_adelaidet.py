@@ -30,14 +30,6 @@ def test_our_own_names_stay() -> None:
     assert our_names(names) == {name: name for name in names}
 
 
-def test_module_prefix_goes_only_when_all_tensors_have_it() -> None:
-    assert our_names(["module.top_layer.weight", "module.top_layer.bias"]) == {
-        "module.top_layer.weight": "top_layer.weight",
-        "module.top_layer.bias": "top_layer.bias",
-    }
-    assert our_names(["module.a", "b"]) == {"module.a": "module.a", "b": "b"}
-
-
 def test_old_name_of_centerness_is_understood() -> None:
     old = "proposal_generator.fcos_head.centerness.weight"
     assert our_names([old]) == {old: "fcos_head.ctrness.weight"}
@@ -45,17 +37,15 @@ def test_old_name_of_centerness_is_understood() -> None:
 
 def test_maskrcnn_benchmark_names_are_understood() -> None:
     wanted = {
-        "module.backbone.body.stem.conv1.weight": "backbone.bottom_up.stem.conv1.weight",
-        "module.backbone.body.stem.bn1.bias": "backbone.bottom_up.stem.conv1.norm.bias",
-        "module.backbone.body.layer1.0.downsample.0.weight": (
-            "backbone.bottom_up.res2.0.shortcut.weight"
-        ),
-        "module.backbone.body.layer4.2.bn3.weight": ("backbone.bottom_up.res5.2.conv3.norm.weight"),
-        "module.backbone.fpn.fpn_inner2.weight": "backbone.fpn_lateral3.weight",
-        "module.backbone.fpn.fpn_layer4.bias": "backbone.fpn_output5.bias",
-        "module.backbone.fpn.top_blocks.p6.weight": "backbone.top_block.p6.weight",
-        "module.rpn.head.cls_tower.0.weight": "fcos_head.cls_tower.0.weight",
-        "module.rpn.head.centerness.bias": "fcos_head.ctrness.bias",
+        "backbone.body.stem.conv1.weight": "backbone.bottom_up.stem.conv1.weight",
+        "backbone.body.stem.bn1.bias": "backbone.bottom_up.stem.conv1.norm.bias",
+        "backbone.body.layer1.0.downsample.0.weight": ("backbone.bottom_up.res2.0.shortcut.weight"),
+        "backbone.body.layer4.2.bn3.weight": ("backbone.bottom_up.res5.2.conv3.norm.weight"),
+        "backbone.fpn.fpn_inner2.weight": "backbone.fpn_lateral3.weight",
+        "backbone.fpn.fpn_layer4.bias": "backbone.fpn_output5.bias",
+        "backbone.fpn.top_blocks.p6.weight": "backbone.top_block.p6.weight",
+        "rpn.head.cls_tower.0.weight": "fcos_head.cls_tower.0.weight",
+        "rpn.head.centerness.bias": "fcos_head.ctrness.bias",
     }
     assert our_names(wanted) == wanted
 

@@ -248,6 +248,20 @@ def test_tensors_of_another_network_are_not_saved(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path: Path, value: float) -> None:
+    path = tmp_path / "tiny.pth"
+    spoilt = tiny_checkpoint()
+    spoilt.tensors["top_layer.bias"][3:5] = value
+    torch.save(spoilt.tensors, path)
+    complaint = r"2 of \d+ values of the tensor top_layer\.bias are NaN or infinite"
+    with pytest.raises(ValueError, match=rf"tiny\.pth: {complaint}"):
+        checkpoint.load(path, config=TINY)
+    with pytest.raises(ValueError, match=complaint):
+        checkpoint.save(tmp_path / "tiny.safetensors", spoilt)
+    assert not (tmp_path / "tiny.safetensors").exists()
+
+
 def test_failed_save_leaves_the_old_file_and_no_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

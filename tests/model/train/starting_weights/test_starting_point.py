@@ -117,3 +117,10 @@ def test_backbone_of_another_depth_is_refused(tmp_path: Path) -> None:
 def test_torchvision_has_no_dla() -> None:
     with pytest.raises(ValueError, match="no DLA-34"):
         open_backbone("torchvision", preset("DLA_34_syncbn_4x"))
+
+
+def test_backbone_with_values_that_are_no_numbers_is_refused(tmp_path: Path) -> None:
+    theirs = mobilenet_v2()
+    theirs.features[0][0].weight.data[0, 0, 0, 0] = float("nan")
+    with pytest.raises(ValueError, match=r"imagenet\.pth: 1 of 864 values of the tensor"):
+        open_backbone(_saved(theirs, tmp_path), small_model())
