@@ -26,9 +26,9 @@ from PIL import Image, features
 
 from model.answers.json_answer import segment_answer
 from model.categories import Categories
+from model.masks.run_lengths import compress, counts_of
 from model.pictures.decode import decode_image
-from model.prediction.paste import encode_crop
-from model.structures import Instances
+from model.structures import RLE, Instances
 from service.json_bytes import to_json
 
 Decoder = Callable[[bytes], np.ndarray]
@@ -97,7 +97,8 @@ def answer() -> dict[str, Any]:
         height, width = rng.integers(20, 200, 2)
         top, left = rng.integers(0, 480 - height), rng.integers(0, 640 - width)
         noise = cv2.GaussianBlur(rng.random((height, width)), (0, 0), 6)
-        masks.append(encode_crop(noise > np.median(noise), int(top), int(left), 480, 640))
+        counts = counts_of(noise > np.median(noise), int(top), int(left), 480, 640)
+        masks.append(RLE(size=[480, 640], counts=compress(counts)))
         boxes.append(np.array([left, top, left + width, top + height]) + rng.random(4))
     instances = Instances(
         height=480,

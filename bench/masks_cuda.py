@@ -27,15 +27,16 @@ from torch import Tensor
 
 from model.config import PanopticConfig
 from model.operations import ops
-from model.prediction import paste as rle
 from model.prediction.panoptic import merge
+from model.prediction.paste import BoxedMaps, paste
 
 CHUNK_BYTES = 2**30  # of the masks that the usual way resamples at a time
 CONFIG = PanopticConfig(min_stuff_area=RULES["min_stuff_area"])
 
 
 def our_way(maps: Tensor, boxes: Tensor, height: int, width: int) -> list[bytes]:
-    return [one["counts"] for one in rle.paste(maps, boxes, height, width)]
+    given = BoxedMaps(probabilities=maps, boxes_xyxy=boxes, height=height, width=width)
+    return [one["counts"] for one in paste([given])[0].masks]
 
 
 def our_operations(maps: Tensor, boxes: Tensor, height: int, width: int) -> None:

@@ -9,6 +9,7 @@
 #include <torch/csrc/stable/library.h>
 
 #include "../blend_math.h"
+#include "../check_blend.h"
 
 namespace blendmask {
 namespace {
@@ -79,17 +80,13 @@ void read_region(const T* upper, const T* lower, T upper_weight, T lower_weight,
   }
 }
 
-struct Sizes {
-  int64_t num_bases, height, width, attention, mask, ratio;
-};
-
 // One instance: bases (K, height, width), attentions (K, A, A), out (M, M).
 template <class T>
-void blend_one(const Sizes& sizes, const T* bases, const T* box, const T* attentions,
-               const std::vector<Tap<T>>& resize, bool aligned, T* out) {
+void blend_one(const BlendGeometry& sizes, const T* bases, const T* box, const T* attentions,
+               const std::vector<Tap<T>>& resize, T* out) {
   const int64_t num_bases = sizes.num_bases, size = sizes.mask, ratio = sizes.ratio;
-  const auto columns = region_taps(box[0], box[2], size, ratio, aligned, sizes.width);
-  const auto rows = region_taps(box[1], box[3], size, ratio, aligned, sizes.height);
+  const auto columns = region_taps(box[0], box[2], size, ratio, sizes.aligned, sizes.width);
+  const auto rows = region_taps(box[1], box[3], size, ratio, sizes.aligned, sizes.height);
   const T share = 1 / static_cast<T>(ratio * ratio);
   std::vector<T> regions(num_bases * size), weights(num_bases * size), scratch(2 * size);
   std::vector<T> line(std::max(sizes.width, sizes.attention));
@@ -120,12 +117,12 @@ void blend_one(const Sizes& sizes, const T* bases, const T* box, const T* attent
 
 template <class T>
 Tensor blend_all(const Tensor& bases, const Tensor& boxes, const Tensor& images,
-                 const Tensor& attentions, const Sizes& sizes, bool aligned, bool bilinear) {
-  const int64_t num_instances = boxes.size(0), num_images = bases.size(0);
+                 const Tensor& attentions, const BlendGeometry& sizes) {
+  const int64_t num_instances = sizes.num_instances;
   const auto* image = images.const_data_ptr<int64_t>();
   for (int64_t i = 0; i < num_instances; ++i) {
-    STD_TORCH_CHECK(image[i] >= 0 && image[i] < num_images, "blend: image ", image[i], " of ",
-                    num_images);
+    STD_TORCH_CHECK(image[i] >= 0 && image[i] < sizes.num_images, "blend: image ", image[i], " of ",
+                    sizes.num_images);
   }
   Tensor out = new_tensor({num_instances, sizes.mask, sizes.mask}, bases.scalar_type());
   const auto* base = bases.const_data_ptr<T>();
@@ -134,46 +131,25 @@ Tensor blend_all(const Tensor& bases, const Tensor& boxes, const Tensor& images,
   auto* probability = out.mutable_data_ptr<T>();
   const int64_t base_size = sizes.num_bases * sizes.height * sizes.width;
   const int64_t attention_size = sizes.num_bases * sizes.attention * sizes.attention;
-  const auto resize = resize_taps<T>(sizes.attention, sizes.mask, bilinear);
+  const auto resize = resize_taps<T>(sizes.attention, sizes.mask, sizes.bilinear);
   const int64_t about = num_instances * sizes.mask * sizes.mask * sizes.num_bases * 4;
   for_each(num_instances, about, [&](int64_t i) {
     blend_one(sizes, base + image[i] * base_size, box + 4 * i, attention + i * attention_size,
-              resize, aligned, probability + i * sizes.mask * sizes.mask);
+              resize, probability + i * sizes.mask * sizes.mask);
   });
   return out;
 }
 
 Tensor blend(Tensor bases, Tensor boxes_xyxy, Tensor images, Tensor attentions, int64_t mask_size,
              int64_t sampling_ratio, bool aligned, bool bilinear) {
-  STD_TORCH_CHECK(bases.is_cpu() && boxes_xyxy.is_cpu() && images.is_cpu() && attentions.is_cpu(),
-                  "blend: all tensors must be on the CPU");
-  const ScalarType dtype = bases.scalar_type();
-  STD_TORCH_CHECK(dtype == ScalarType::Float || dtype == ScalarType::Double,
-                  "blend: bases must be float32 or float64, not type number ",
-                  static_cast<int>(dtype));
-  STD_TORCH_CHECK(boxes_xyxy.scalar_type() == dtype && attentions.scalar_type() == dtype,
-                  "blend: boxes and attentions must be of the type of bases");
-  STD_TORCH_CHECK(images.scalar_type() == ScalarType::Long, "blend: images must be int64");
-  STD_TORCH_CHECK(bases.dim() == 4 && bases.size(1) >= 1 && bases.size(2) >= 1 && bases.size(3) >= 1,
-                  "blend: bases must be (N, K, H, W) and not empty");
-  const int64_t num_instances = boxes_xyxy.dim() == 2 ? boxes_xyxy.size(0) : -1;
-  STD_TORCH_CHECK(num_instances >= 0 && boxes_xyxy.size(1) == 4, "blend: boxes must be (R, 4)");
-  STD_TORCH_CHECK(images.dim() == 1 && images.size(0) == num_instances, "blend: images must be (",
-                  num_instances, ",)");
-  STD_TORCH_CHECK(attentions.dim() == 4 && attentions.size(0) == num_instances &&
-                      attentions.size(1) == bases.size(1) && attentions.size(2) >= 1 &&
-                      attentions.size(2) == attentions.size(3),
-                  "blend: attentions must be (", num_instances, ", ", bases.size(1), ", A, A)");
-  STD_TORCH_CHECK(mask_size >= 1 && sampling_ratio >= 1, "blend: mask_size ", mask_size,
-                  " and sampling_ratio ", sampling_ratio, " must be 1 or more");
-  const Sizes sizes{bases.size(1), bases.size(2),  bases.size(3),
-                    attentions.size(2), mask_size, sampling_ratio};
+  const BlendGeometry sizes = check_blend(bases, boxes_xyxy, images, attentions, mask_size,
+                                          sampling_ratio, aligned, bilinear);
   const Tensor all[] = {torch::stable::contiguous(bases), torch::stable::contiguous(boxes_xyxy),
                         torch::stable::contiguous(images), torch::stable::contiguous(attentions)};
-  if (dtype == ScalarType::Double) {
-    return blend_all<double>(all[0], all[1], all[2], all[3], sizes, aligned, bilinear);
+  if (bases.scalar_type() == ScalarType::Double) {
+    return blend_all<double>(all[0], all[1], all[2], all[3], sizes);
   }
-  return blend_all<float>(all[0], all[1], all[2], all[3], sizes, aligned, bilinear);
+  return blend_all<float>(all[0], all[1], all[2], all[3], sizes);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <torch/csrc/stable/library.h>
 
+#include "../check_compress_rle.h"
 #include "../rle_math.h"
 
 namespace blendmask {
@@ -24,14 +25,7 @@ std::string compress(const int64_t* counts, int64_t num_counts) {
 }
 
 std::tuple<Tensor, Tensor> compress_rle(Tensor counts, Tensor offsets) {
-  STD_TORCH_CHECK(counts.is_cpu() && offsets.is_cpu(),
-                  "compress_rle: counts and offsets must be on the CPU");
-  STD_TORCH_CHECK(
-      counts.scalar_type() == ScalarType::Long && offsets.scalar_type() == ScalarType::Long,
-      "compress_rle: counts and offsets must be int64, not types number ",
-      static_cast<int>(counts.scalar_type()), " and ", static_cast<int>(offsets.scalar_type()));
-  STD_TORCH_CHECK(counts.dim() == 1 && offsets.dim() == 1 && offsets.size(0) >= 1,
-                  "compress_rle: counts must be (T,) and offsets (N + 1,)");
+  check_compress_rle(counts, offsets);
   const Tensor packed = torch::stable::contiguous(counts);
   const Tensor bounds = torch::stable::contiguous(offsets);
   const auto* count = packed.const_data_ptr<int64_t>();

@@ -9,6 +9,8 @@
 
 #include <torch/csrc/stable/library.h>
 
+#include "../check_panoptic_merge.h"
+
 namespace blendmask {
 namespace {
 
@@ -199,30 +201,9 @@ Result panoptic_merge(Tensor probabilities, Tensor boxes_xyxy, Tensor scores, Te
                       int64_t resized_height, int64_t resized_width, int64_t height,
                       int64_t width, double mask_threshold, double score_threshold,
                       double max_overlap, int64_t min_stuff_area) {
-  for (const Tensor* tensor : {&probabilities, &boxes_xyxy, &scores, &logits}) {
-    STD_TORCH_CHECK(tensor->is_cpu(), "panoptic_merge: all tensors must be on the CPU");
-    STD_TORCH_CHECK(tensor->scalar_type() == ScalarType::Float,
-                    "panoptic_merge: all tensors must be float32, not of type number ",
-                    static_cast<int>(tensor->scalar_type()));
-  }
-  STD_TORCH_CHECK(probabilities.dim() == 3 && probabilities.size(1) == probabilities.size(2) &&
-                      probabilities.size(1) >= 1,
-                  "panoptic_merge: probabilities must be (R, M, M)");
+  check_panoptic_merge(probabilities, boxes_xyxy, scores, logits, resized_height, resized_width,
+                       height, width, mask_threshold);
   const int64_t num_masks = probabilities.size(0), size = probabilities.size(1);
-  STD_TORCH_CHECK(
-      boxes_xyxy.dim() == 2 && boxes_xyxy.size(0) == num_masks && boxes_xyxy.size(1) == 4,
-      "panoptic_merge: boxes must be (", num_masks, ", 4)");
-  STD_TORCH_CHECK(scores.dim() == 1 && scores.size(0) == num_masks,
-                  "panoptic_merge: scores must be (", num_masks, ",)");
-  STD_TORCH_CHECK(logits.dim() == 3 && logits.size(0) >= 1 && logits.size(0) <= 256 &&
-                      logits.size(1) >= 1 && logits.size(2) >= 1,
-                  "panoptic_merge: logits must be (S, H/4, W/4) with 1 to 256 labels");
-  STD_TORCH_CHECK(height >= 1 && width >= 1, "panoptic_merge: a picture of ", width, " by ",
-                  height, " has no pixels");
-  STD_TORCH_CHECK(resized_height >= 1 && resized_height <= 4 * logits.size(1) &&
-                      resized_width >= 1 && resized_width <= 4 * logits.size(2),
-                  "panoptic_merge: a view of ", resized_width, " by ", resized_height,
-                  " is not within the canvas of the logits");
   const Tensor all[] = {
       torch::stable::contiguous(probabilities), torch::stable::contiguous(boxes_xyxy),
       torch::stable::contiguous(scores), torch::stable::contiguous(logits)};

@@ -5,34 +5,18 @@
 
 #include <torch/csrc/stable/library.h>
 
+#include "../check_paste_rle.h"
+
 namespace blendmask {
 namespace {
 
-using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> paste_rle(Tensor probabilities, Tensor boxes_xyxy,
                                                      int64_t height, int64_t width,
                                                      double threshold) {
-  STD_TORCH_CHECK(probabilities.is_cpu() && boxes_xyxy.is_cpu(),
-                  "paste_rle: probabilities and boxes must both be on the CPU");
-  STD_TORCH_CHECK(probabilities.scalar_type() == ScalarType::Float &&
-                      boxes_xyxy.scalar_type() == ScalarType::Float,
-                  "paste_rle: probabilities and boxes must be float32, not types number ",
-                  static_cast<int>(probabilities.scalar_type()), " and ",
-                  static_cast<int>(boxes_xyxy.scalar_type()));
-  STD_TORCH_CHECK(probabilities.dim() == 3 && probabilities.size(1) == probabilities.size(2),
-                  "paste_rle: probabilities must be (N, M, M), not of ", probabilities.dim(),
-                  " dimensions or oblong");
+  check_paste_rle(probabilities, boxes_xyxy, height, width, threshold);
   const int64_t num_masks = probabilities.size(0), size = probabilities.size(1);
-  STD_TORCH_CHECK(size >= 1, "paste_rle: the maps have no cells");
-  STD_TORCH_CHECK(
-      boxes_xyxy.dim() == 2 && boxes_xyxy.size(0) == num_masks && boxes_xyxy.size(1) == 4,
-      "paste_rle: boxes must be (", num_masks, ", 4)");
-  STD_TORCH_CHECK(height >= 1 && width >= 1, "paste_rle: a picture of ", width, " by ", height,
-                  " has no pixels");
-  STD_TORCH_CHECK(threshold > 0 && threshold <= 1, "paste_rle: threshold is ", threshold,
-                  "; it must be above 0 and at most 1");
   const Tensor maps = torch::stable::contiguous(probabilities);
   const Tensor boxes = torch::stable::contiguous(boxes_xyxy);
   const auto* map = maps.const_data_ptr<float>();

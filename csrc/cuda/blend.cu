@@ -2,17 +2,13 @@
 #include "device.cuh"
 
 #include "../blend_math.h"
+#include "../check_blend.h"
 
 namespace blendmask {
 namespace {
 
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
-
-struct Sizes {
-  int64_t num_instances, num_images, num_bases, height, width, attention, mask, ratio;
-  bool aligned, bilinear;
-};
 
 template <class T>
 struct Arguments {
@@ -24,7 +20,7 @@ struct Arguments {
 
 // What a cell of the mask reads of one basis.
 template <class T>
-__device__ T region_at(const Sizes& sizes, const T* basis, const RegionAxis<T>& columns,
+__device__ T region_at(const BlendGeometry& sizes, const T* basis, const RegionAxis<T>& columns,
                        const RegionAxis<T>& rows, int64_t x, int64_t y) {
   const T share = 1 / static_cast<T>(sizes.ratio * sizes.ratio);
   T region = 0;
@@ -50,7 +46,7 @@ __device__ T attention_at(const T* map, int64_t size, const Tap<T>& column, cons
 }
 
 template <class T>
-__global__ void blend_cells(Sizes sizes, Arguments<T> given, T* out) {
+__global__ void blend_cells(BlendGeometry sizes, Arguments<T> given, T* out) {
   const int64_t cells = sizes.mask * sizes.mask;
   const int64_t instance = thread_number() / cells, cell = thread_number() % cells;
   if (instance >= sizes.num_instances) return;
@@ -86,7 +82,7 @@ __global__ void blend_cells(Sizes sizes, Arguments<T> given, T* out) {
 
 template <class T>
 Tensor blend_all(const Tensor& bases, const Tensor& boxes, const Tensor& images,
-                 const Tensor& attentions, const Sizes& sizes) {
+                 const Tensor& attentions, const BlendGeometry& sizes) {
   const Device device(bases);
   Tensor out = device.empty({sizes.num_instances, sizes.mask, sizes.mask}, bases.scalar_type());
   const Arguments<T> given = {bases.const_data_ptr<T>(), boxes.const_data_ptr<T>(),
@@ -98,34 +94,13 @@ Tensor blend_all(const Tensor& bases, const Tensor& boxes, const Tensor& images,
 // An image that isn't there gives NaN: to raise an error would mean to wait for the device.
 Tensor blend(Tensor bases, Tensor boxes_xyxy, Tensor images, Tensor attentions, int64_t mask_size,
              int64_t sampling_ratio, bool aligned, bool bilinear) {
-  for (const Tensor* tensor : {&bases, &boxes_xyxy, &images, &attentions}) {
-    STD_TORCH_CHECK(is_here(*tensor) && tensor->get_device_index() == bases.get_device_index(),
-                    "blend: all tensors must be on the same CUDA device");
-  }
-  const ScalarType dtype = bases.scalar_type();
-  STD_TORCH_CHECK(dtype == ScalarType::Float || dtype == ScalarType::Double,
-                  "blend: bases must be float32 or float64, not type number ",
-                  static_cast<int>(dtype));
-  STD_TORCH_CHECK(boxes_xyxy.scalar_type() == dtype && attentions.scalar_type() == dtype,
-                  "blend: boxes and attentions must be of the type of bases");
-  STD_TORCH_CHECK(images.scalar_type() == ScalarType::Long, "blend: images must be int64");
-  STD_TORCH_CHECK(bases.dim() == 4 && bases.size(1) >= 1 && bases.size(2) >= 1 && bases.size(3) >= 1,
-                  "blend: bases must be (N, K, H, W) and not empty");
-  const int64_t num_instances = boxes_xyxy.dim() == 2 ? boxes_xyxy.size(0) : -1;
-  STD_TORCH_CHECK(num_instances >= 0 && boxes_xyxy.size(1) == 4, "blend: boxes must be (R, 4)");
-  STD_TORCH_CHECK(images.dim() == 1 && images.size(0) == num_instances, "blend: images must be (",
-                  num_instances, ",)");
-  STD_TORCH_CHECK(attentions.dim() == 4 && attentions.size(0) == num_instances &&
-                      attentions.size(1) == bases.size(1) && attentions.size(2) >= 1 &&
-                      attentions.size(2) == attentions.size(3),
-                  "blend: attentions must be (", num_instances, ", ", bases.size(1), ", A, A)");
-  STD_TORCH_CHECK(mask_size >= 1 && sampling_ratio >= 1, "blend: mask_size ", mask_size,
-                  " and sampling_ratio ", sampling_ratio, " must be 1 or more");
-  const Sizes sizes = {num_instances, bases.size(0), bases.size(1), bases.size(2), bases.size(3),
-                       attentions.size(2), mask_size, sampling_ratio, aligned, bilinear};
+  const BlendGeometry sizes = check_blend(bases, boxes_xyxy, images, attentions, mask_size,
+                                          sampling_ratio, aligned, bilinear);
   const Tensor all[] = {torch::stable::contiguous(bases), torch::stable::contiguous(boxes_xyxy),
                         torch::stable::contiguous(images), torch::stable::contiguous(attentions)};
-  if (dtype == ScalarType::Double) return blend_all<double>(all[0], all[1], all[2], all[3], sizes);
+  if (bases.scalar_type() == ScalarType::Double) {
+    return blend_all<double>(all[0], all[1], all[2], all[3], sizes);
+  }
   return blend_all<float>(all[0], all[1], all[2], all[3], sizes);
 }
 

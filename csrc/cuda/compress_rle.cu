@@ -5,6 +5,7 @@
 
 #include <tuple>
 
+#include "../check_compress_rle.h"
 #include "../rle_math.h"
 
 namespace blendmask {
@@ -88,15 +89,7 @@ __global__ void find_offsets(Runs runs, int64_t num_threads, const int64_t* plac
 }
 
 std::tuple<Tensor, Tensor> compress_rle(Tensor counts, Tensor offsets) {
-  STD_TORCH_CHECK(is_here(counts) && is_here(offsets) &&
-                      counts.get_device_index() == offsets.get_device_index(),
-                  "compress_rle: counts and offsets must be on the same CUDA device");
-  STD_TORCH_CHECK(
-      counts.scalar_type() == ScalarType::Long && offsets.scalar_type() == ScalarType::Long,
-      "compress_rle: counts and offsets must be int64, not types number ",
-      static_cast<int>(counts.scalar_type()), " and ", static_cast<int>(offsets.scalar_type()));
-  STD_TORCH_CHECK(counts.dim() == 1 && offsets.dim() == 1 && offsets.size(0) >= 1,
-                  "compress_rle: counts must be (T,) and offsets (N + 1,)");
+  check_compress_rle(counts, offsets);
   const Device device(counts);
   const Tensor packed = torch::stable::contiguous(counts);
   const Tensor bounds = torch::stable::contiguous(offsets);

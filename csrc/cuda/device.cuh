@@ -23,8 +23,6 @@
 
 namespace blendmask {
 
-inline bool is_here(const torch::stable::Tensor& tensor) { return tensor.is_cuda(); }
-
 // The number of this thread among those of the launch; kernels return where it is too high.
 __device__ inline int64_t thread_number() {
   return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;

@@ -13,6 +13,8 @@
 #include <limits>
 #include <tuple>
 
+#include "../check_panoptic_merge.h"
+
 namespace blendmask {
 namespace {
 
@@ -21,7 +23,6 @@ using torch::stable::Tensor;
 
 constexpr int64_t kThreads = 16384;  // that share the pixels of one instance
 constexpr int64_t kRows = 32;        // of a column that one thread counts
-constexpr int64_t kLabels = 256;
 constexpr int64_t kNothing = std::numeric_limits<int64_t>::min();  // the source of no segment
 
 struct Scene {
@@ -31,14 +32,14 @@ struct Scene {
   int64_t min_stuff_area, num_threads;
   int32_t* ids;
   int64_t *num_good, *areas, *free_areas;  // (), (R,), (R,)
-  int64_t* label_areas;                    // (kLabels,)
+  int64_t* label_areas;                    // (kMostLabels,)
   int64_t *thing_numbers, *stuff_numbers;  // segments of instances and of labels, 0 for none
 };
 
 __global__ void clear_scene(Scene scene) {
   const int64_t number = thread_number();
   if (number < scene.masks.height * scene.masks.width) scene.ids[number] = 0;
-  if (number < kLabels) scene.label_areas[number] = 0;
+  if (number < kMostLabels) scene.label_areas[number] = 0;
   if (number < scene.masks.num_masks) scene.areas[number] = scene.free_areas[number] = 0;
   if (number > 0) return;
   int64_t good = 0;  // the first low score ends the instances
@@ -121,7 +122,7 @@ __global__ void number_segments(Scene scene, int64_t room, int64_t* sources,
     if (accepted) sources[number++] = mask;
   }
   const int64_t least = scene.min_stuff_area > 1 ? scene.min_stuff_area : 1;
-  for (int64_t label = 0; label < kLabels; ++label) {
+  for (int64_t label = 0; label < kMostLabels; ++label) {
     const bool large = label > 0 && scene.label_areas[label] >= least;
     scene.stuff_numbers[label] = large ? number + 1 : 0;
     if (large) sources[number++] = -label;
@@ -153,7 +154,7 @@ Result merge(const Given& given, Scene scene, Logits logits) {
   const int64_t room = num_masks + logits.num_labels - 1;
   const int64_t num_places = room + 128 * masks.width;
   Tensor bands = device.empty({num_masks, masks.size + 2}, ScalarType::Long);
-  Tensor state = device.empty({2 + 2 * kLabels + 5 * num_masks}, ScalarType::Long);
+  Tensor state = device.empty({2 + 2 * kMostLabels + 5 * num_masks}, ScalarType::Long);
   Tensor best = device.empty({logits.height, logits.width}, ScalarType::Int);
   Tensor places = device.empty({room * masks.width + 1}, ScalarType::Long);
   Tensor ids = device.empty({masks.height, masks.width}, ScalarType::Int);
@@ -172,14 +173,14 @@ Result merge(const Given& given, Scene scene, Logits logits) {
   scene.areas = part(num_masks);
   scene.free_areas = part(num_masks);
   scene.thing_numbers = part(num_masks);
-  scene.label_areas = part(kLabels);
-  scene.stuff_numbers = part(kLabels);
+  scene.label_areas = part(kMostLabels);
+  scene.stuff_numbers = part(kMostLabels);
   scene.ids = ids.mutable_data_ptr<int32_t>();
   scene.num_threads = std::min(kThreads, num_pixels);
   logits.best = best.mutable_data_ptr<int32_t>();
 
   device.run(find_bands, num_masks * (masks.size + 2), masks);
-  device.run(clear_scene, std::max({num_pixels, kLabels, num_masks}), scene);
+  device.run(clear_scene, std::max({num_pixels, kMostLabels, num_masks}), scene);
   for (int64_t mask = 0; mask < num_masks; ++mask) {
     device.run(count_pixels, scene.num_threads, scene, mask);
     device.run(take_pixels, scene.num_threads, scene, mask);
@@ -206,31 +207,9 @@ Result panoptic_merge(Tensor probabilities, Tensor boxes_xyxy, Tensor scores, Te
                       int64_t resized_height, int64_t resized_width, int64_t height,
                       int64_t width, double mask_threshold, double score_threshold,
                       double max_overlap, int64_t min_stuff_area) {
-  for (const Tensor* tensor : {&probabilities, &boxes_xyxy, &scores, &logits}) {
-    STD_TORCH_CHECK(is_here(*tensor) && tensor->get_device_index() == logits.get_device_index(),
-                    "panoptic_merge: all tensors must be on the same CUDA device");
-    STD_TORCH_CHECK(tensor->scalar_type() == ScalarType::Float,
-                    "panoptic_merge: all tensors must be float32, not of type number ",
-                    static_cast<int>(tensor->scalar_type()));
-  }
-  STD_TORCH_CHECK(probabilities.dim() == 3 && probabilities.size(1) == probabilities.size(2) &&
-                      probabilities.size(1) >= 1,
-                  "panoptic_merge: probabilities must be (R, M, M)");
+  check_panoptic_merge(probabilities, boxes_xyxy, scores, logits, resized_height, resized_width,
+                       height, width, mask_threshold);
   const int64_t num_masks = probabilities.size(0), size = probabilities.size(1);
-  STD_TORCH_CHECK(
-      boxes_xyxy.dim() == 2 && boxes_xyxy.size(0) == num_masks && boxes_xyxy.size(1) == 4,
-      "panoptic_merge: boxes must be (", num_masks, ", 4)");
-  STD_TORCH_CHECK(scores.dim() == 1 && scores.size(0) == num_masks,
-                  "panoptic_merge: scores must be (", num_masks, ",)");
-  STD_TORCH_CHECK(logits.dim() == 3 && logits.size(0) >= 1 && logits.size(0) <= kLabels &&
-                      logits.size(1) >= 1 && logits.size(2) >= 1,
-                  "panoptic_merge: logits must be (S, H/4, W/4) with 1 to 256 labels");
-  STD_TORCH_CHECK(height >= 1 && width >= 1, "panoptic_merge: a picture of ", width, " by ",
-                  height, " has no pixels");
-  STD_TORCH_CHECK(resized_height >= 1 && resized_height <= 4 * logits.size(1) &&
-                      resized_width >= 1 && resized_width <= 4 * logits.size(2),
-                  "panoptic_merge: a view of ", resized_width, " by ", resized_height,
-                  " is not within the canvas of the logits");
   const Device device(logits);
   const Given given = {
       torch::stable::contiguous(probabilities), torch::stable::contiguous(boxes_xyxy),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -15,6 +16,13 @@ def fetch(*tensors: Tensor) -> tuple[Tensor, ...]:
         return tensors
     arrived = iter(unpack(pack(away).cpu(), away))
     return tuple(one if one.device.type == "cpu" else next(arrived) for one in tensors)
+
+
+def fetch_groups(groups: Sequence[tuple[Tensor, ...]]) -> list[tuple[Tensor, ...]]:
+    """Return groups of tensors on the CPU; those of a device travel together, as one copy."""
+    fetched = fetch(*(tensor for group in groups for tensor in group))
+    ends = list(itertools.accumulate((len(group) for group in groups), initial=0))
+    return [fetched[first:last] for first, last in itertools.pairwise(ends)]
 
 
 def pack(tensors: Sequence[Tensor]) -> Tensor:

@@ -27,9 +27,14 @@ from torch import Tensor
 from model.operations import panoptic_reference as ops_panoptic_reference
 from model.operations import reference as ops_reference
 from model.operations import tracing as ops_tracing
+from model.operations.arguments import (
+    check_blend,
+    check_compress_rle,
+    check_panoptic_merge,
+    check_paste_rle,
+)
 from model.operations.devices import is_compiled as is_compiled
 from model.operations.devices import is_usable, placed, say_once
-from model.operations.reference import MaskCrop as MaskCrop
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +45,7 @@ _LIBRARY = torch.library.Library("blendmask", "DEF")  # type: ignore[no-untyped-
 def paste_rle(
     probabilities: Tensor, boxes_xyxy: Tensor, height: int, width: int, threshold: float = 0.5
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the run lengths of each object's mask; `model.prediction.paste.paste` has the rule.
+    """Return the run lengths of each object's mask; `model.prediction.paste` has the rule.
 
     Args:
         probabilities: (R, M, M).
@@ -53,7 +58,7 @@ def paste_rle(
     Raises:
         ValueError: shapes, size or threshold don't fit.
     """
-    _check_paste(probabilities, boxes_xyxy, height, width, threshold)
+    check_paste_rle(probabilities, boxes_xyxy, height, width, threshold)
     given = placed("paste_rle", probabilities.detach().float(), boxes_xyxy.detach().float())
     packed: tuple[Tensor, Tensor, Tensor, Tensor]
     packed = torch.ops.blendmask.paste_rle(*given, height, width, threshold)
@@ -67,18 +72,14 @@ def compress_rle(counts: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
         counts, offsets: (T,) and (R + 1,) int64, as `paste_rle` returns them.
     Returns:
         the characters (B,) uint8, and the offsets (R + 1,) int64 of each mask's.
+
+    Raises:
+        ValueError: shapes don't fit.
     """
+    check_compress_rle(counts, offsets)
     texts: tuple[Tensor, Tensor]
     texts = torch.ops.blendmask.compress_rle(*placed("compress_rle", counts, offsets))
     return texts
-
-
-def paste(
-    probabilities: Tensor, boxes_xyxy: Tensor, height: int, width: int, threshold: float
-) -> list[MaskCrop]:
-    """Return each object's mask as a crop: the reference of `paste_rle`, pixel by pixel."""
-    _check_paste(probabilities, boxes_xyxy, height, width, threshold)
-    return ops_reference.paste(probabilities, boxes_xyxy, height, width, threshold)
 
 
 def blend(
@@ -108,7 +109,11 @@ def blend(
         bilinear: how attentions are enlarged; otherwise by the nearest.
     Returns:
         (R, M, M) in (0, 1); exactly 0.5 where the box leaves the padded input.
+
+    Raises:
+        ValueError: shapes or the mask's size don't fit.
     """
+    check_blend(bases, boxes_xyxy, images, attentions, mask_size)
     arguments = (bases, boxes_xyxy.to(bases.dtype), images, attentions.to(bases.dtype))
     rest = (mask_size, sampling_ratio, aligned, bilinear)
     # An adaptive number of samples, and the narrow types, are the reference's alone; it does
@@ -148,12 +153,9 @@ def panoptic_merge(
     Raises:
         ValueError: shapes, sizes or threshold don't fit.
     """
-    _check_paste(probabilities, boxes_xyxy, *output_size, mask_threshold)
-    if logits.ndim != 3 or not 1 <= logits.shape[0] <= 256:
-        raise ValueError(f"logits must be (1 to 256, h, w), not {tuple(logits.shape)}")
-    canvas = (4 * logits.shape[1], 4 * logits.shape[2])
-    if not (1 <= resized_size[0] <= canvas[0] and 1 <= resized_size[1] <= canvas[1]):
-        raise ValueError(f"a view of {resized_size} is not within a canvas of {canvas}")
+    check_panoptic_merge(
+        probabilities, boxes_xyxy, scores, logits, resized_size, output_size, mask_threshold
+    )
     tensors = [each.detach().float() for each in (probabilities, boxes_xyxy, scores, logits)]
     merged: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
     merged = torch.ops.blendmask.panoptic_merge(
@@ -166,21 +168,6 @@ def panoptic_merge(
         min_stuff_area,
     )
     return merged
-
-
-def _check_paste(
-    probabilities: Tensor, boxes_xyxy: Tensor, height: int, width: int, threshold: float
-) -> None:
-    if probabilities.ndim != 3 or probabilities.shape[1] != probabilities.shape[2]:
-        raise ValueError(f"probabilities must be (R, M, M), not {tuple(probabilities.shape)}")
-    if boxes_xyxy.shape != (probabilities.shape[0], 4):
-        raise ValueError(
-            f"boxes must be ({probabilities.shape[0]}, 4), not {tuple(boxes_xyxy.shape)}"
-        )
-    if not 0 < threshold <= 1:
-        raise ValueError(f"threshold is {threshold}; it must be above 0 and at most 1")
-    if height < 1 or width < 1:
-        raise ValueError(f"a picture of {width}×{height} has no pixels")
 
 
 def _define(schema: str, reference: Callable[..., Any], fake: Callable[..., Any]) -> None:

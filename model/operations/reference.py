@@ -81,7 +81,7 @@ def offsets_of(lengths: Sequence[int]) -> Tensor:
 def paste(
     probabilities: Tensor, boxes_xyxy: Tensor, height: int, width: int, threshold: float
 ) -> list[MaskCrop]:
-    """Return each object's mask; see `model.prediction.paste.paste` for the arguments and the rule.
+    """Return each object's mask; see `ops.paste_rle` and, for the rule, `model.prediction.paste`.
 
     The arithmetic is float32 in a fixed order, so every implementation can match it bit for
     bit: first along x, then along y, each as a + w (b - a).

@@ -14,7 +14,7 @@ from model.config import PanopticConfig
 from model.operations import ops
 from model.operations.copies import fetch
 from model.operations.devices import num_segments
-from model.prediction.paste import head_of, strings
+from model.prediction.rle_strings import head_of, strings
 from model.structures import RLE, PanopticSegmentation, Segment
 
 
@@ -34,7 +34,7 @@ def merge(
     """Return the partition: instances by descending score, then stuff where they left room.
 
     Args:
-        probabilities, boxes_xyxy: (R, M, M) and (R, 4), as for `model.prediction.paste.paste`.
+        probabilities, boxes_xyxy: (R, M, M) and (R, 4), as of `model.prediction.paste.BoxedMaps`.
         scores, classes: (R,), best score first.
         logits: (S, h, w), label 0 for things. Enlarged to the padded input, cut to the resized
             picture and resized to the picture, all bilinearly; the first of equal labels wins.

@@ -13,10 +13,10 @@ from torch import Tensor
 from model.categories import Categories
 from model.config import ModelConfig
 from model.network.fcos import TopLayer
-from model.operations.copies import fetch
+from model.operations.copies import fetch_groups
 from model.prediction import panoptic
 from model.prediction.options import PredictOptions
-from model.prediction.paste import paste_batch
+from model.prediction.paste import BoxedMaps, PastedMasks, paste
 from model.prediction.postprocess import detect, mask_probabilities, place_on_picture
 from model.structures import (
     DensePredictions,
@@ -77,35 +77,21 @@ class Readout:
             options: one for each picture.
         """
         views = _views(batch, predictions)
-        selected = [self._select(*each) for each in zip(views, options, strict=True)]
-        pasted = iter(
-            paste_batch(
-                [
-                    (self._probabilities(view, found), boxes, *view.output_size)
-                    for view, (found, boxes), wanted in zip(views, selected, options, strict=True)
-                    if wanted.masks
-                ]
+        selected = [self._select(view, wanted) for view, wanted in zip(views, options, strict=True)]
+        masks = self._masks(views, selected, options)
+        rows = fetch_groups([(boxes, found.scores, found.classes) for found, boxes in selected])
+        return [
+            Instances(
+                height=view.output_size[0],
+                width=view.output_size[1],
+                boxes_xyxy=boxes.numpy(),
+                scores=scores.numpy(),
+                classes=classes.numpy(),
+                masks=pasted.masks if pasted else None,
+                areas=pasted.areas if pasted else None,
             )
-        )
-        rows = iter(
-            fetch(*(t for found, boxes in selected for t in (boxes, found.scores, found.classes)))
-        )
-        results = []
-        for view, wanted in zip(views, options, strict=True):
-            boxes, scores, classes = (next(rows).numpy() for _ in range(3))
-            masks = next(pasted) if wanted.masks else None
-            results.append(
-                Instances(
-                    height=view.output_size[0],
-                    width=view.output_size[1],
-                    boxes_xyxy=boxes,
-                    scores=scores,
-                    classes=classes,
-                    masks=masks.masks if masks else None,
-                    areas=masks.areas if masks else None,
-                )
-            )
-        return results
+            for view, (boxes, scores, classes), pasted in zip(views, rows, masks, strict=True)
+        ]
 
     @torch.inference_mode()
     def partitions(
@@ -116,7 +102,7 @@ class Readout:
     ) -> list[PanopticSegmentation]:
         """Return each picture's partition; the predictions have semantic logits."""
         views = _views(batch, predictions)
-        return [self._partition(*each) for each in zip(views, options, strict=True)]
+        return [self._partition(view, wanted) for view, wanted in zip(views, options, strict=True)]
 
     def _partition(self, view: _View, options: PredictOptions) -> PanopticSegmentation:
         assert view.predictions.semantic_logits is not None
@@ -144,6 +130,27 @@ class Readout:
         things = [segment.id for segment in wanted if segment.is_thing]
         stuff = [segment.id for segment in wanted if not segment.is_thing]
         return panoptic.choose(result, {*things[: options.max_instances], *stuff})
+
+    def _masks(
+        self,
+        views: Sequence[_View],
+        selected: Sequence[tuple[Detections, Tensor]],
+        options: Sequence[PredictOptions],
+    ) -> list[PastedMasks | None]:
+        """Return each picture's masks, None where they are not asked for."""
+        asked = [number for number, wanted in enumerate(options) if wanted.masks]
+        pasted = paste([self._maps(views[number], *selected[number]) for number in asked])
+        by_number = dict(zip(asked, pasted, strict=True))
+        return [by_number.get(number) for number in range(len(views))]
+
+    def _maps(self, view: _View, found: Detections, boxes_xyxy: Tensor) -> BoxedMaps:
+        height, width = view.output_size
+        return BoxedMaps(
+            probabilities=self._probabilities(view, found),
+            boxes_xyxy=boxes_xyxy,
+            height=height,
+            width=width,
+        )
 
     def _select(self, view: _View, options: PredictOptions) -> tuple[Detections, Tensor]:
         """Return the wanted detections and their boxes in the picture."""

@@ -19,8 +19,6 @@
 
 namespace blendmask {
 
-inline bool is_here(const torch::stable::Tensor& tensor) { return tensor.is_cpu(); }
-
 inline thread_local int64_t current_thread = 0;
 inline int64_t thread_number() { return current_thread; }
 inline void add_to(int64_t* place, int64_t value) { *place += value; }

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from bad_arguments import BAD, BAD_TYPES
 from hypothesis import HealthCheck, given, settings
 from kernel_emulation import COMPILER, emulated
 from mask_cases import MaskCase, mask_cases
+from pasting import paste_one
 from scenes import random_scene
 from torch import Tensor
 
@@ -19,7 +22,6 @@ from model.config import PanopticConfig
 from model.masks.run_lengths import compress
 from model.operations import reference as ops_reference
 from model.prediction.panoptic import merge
-from model.prediction.paste import paste
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
 EXAMPLES = {
@@ -81,6 +83,14 @@ def test_quiet_masks_find_room(kernels: Any) -> None:
     case = noise(3, 200, 300)
     quiet = MaskCase((case.probabilities > 2).float() + 0.9, case.boxes_xyxy, 200, 300, 0.5)
     assert assert_pastes_as_the_reference(kernels, quiet)
+
+
+@pytest.mark.parametrize(("name", "values", "message"), BAD + BAD_TYPES)
+def test_kernels_refuse_what_the_cpu_refuses(
+    kernels: Any, name: str, values: tuple[Any, ...], message: str
+) -> None:
+    with pytest.raises(RuntimeError, match=re.escape(f"{name}: {message}")):
+        getattr(kernels, name)(*values)
 
 
 def test_no_masks_give_empty_tensors(kernels: Any) -> None:
@@ -188,22 +198,22 @@ def test_spare_room_does_not_show_in_masks(on_kernels: list[str]) -> None:
     case = noise(3, 90, 80)
     quiet = (torch.ones(3, 56, 56), case.boxes_xyxy, 90, 80)
     expected = [{"size": [90, 80], "counts": compress([0, 7200])}] * 3
-    assert paste(*quiet) == expected
+    assert paste_one(*quiet) == expected
     assert on_kernels == ["paste_rle", "compress_rle"]
 
 
 def test_characters_beyond_the_first_copy_are_fetched(
     on_kernels: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model.prediction.paste._CHARACTERS", 2)
-    masks = paste(torch.ones(3, 56, 56), torch.tensor([[1.0, 2.0, 30.0, 40.0]] * 3), 50, 50)
+    monkeypatch.setattr("model.prediction.rle_strings._CHARACTERS", 2)
+    masks = paste_one(torch.ones(3, 56, 56), torch.tensor([[1.0, 2.0, 30.0, 40.0]] * 3), 50, 50)
     column = [38, 12] * 28
     assert [one["counts"] for one in masks] == [compress([52, *column, 38, 1010])] * 3
 
 
 def test_masks_without_room_are_made_on_the_cpu(on_kernels: list[str]) -> None:
     case = noise(2, 200, 300)
-    masks = paste(case.probabilities, case.boxes_xyxy, 200, 300)
+    masks = paste_one(case.probabilities, case.boxes_xyxy, 200, 300)
     assert on_kernels == ["paste_rle", "compress_rle"] * 2
     counts, offsets, *_ = ops_reference.paste_rle(
         case.probabilities, case.boxes_xyxy, 200, 300, 0.5

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from mask_cases import CASES_AT_ONCE, MaskCase, mask_cases
+from pasting import paste_measured
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
@@ -19,7 +20,6 @@ from model.masks.run_lengths import compress
 from model.operations import devices as ops_devices
 from model.operations import ops
 from model.operations import reference as ops_reference
-from model.prediction.paste import paste_measured
 
 needs_compiler = pytest.mark.skipif(
     not ops.is_compiled("paste_rle", "cpu"), reason="the CPU operations were not built"
@@ -57,7 +57,9 @@ def assert_is_pycocotools(case: MaskCase) -> None:
     result = paste_measured(
         case.probabilities, case.boxes_xyxy, case.height, case.width, case.threshold
     )
-    crops = ops.paste(case.probabilities, case.boxes_xyxy, case.height, case.width, case.threshold)
+    crops = ops_reference.paste(
+        case.probabilities, case.boxes_xyxy, case.height, case.width, case.threshold
+    )
     for number, crop in enumerate(crops):
         whole = np.zeros((case.height, case.width), dtype=np.uint8, order="F")
         whole[crop.window()] = crop.mask
@@ -187,23 +189,6 @@ def test_reference_stands_in_where_nothing_is_compiled_and_says_so_once(
     assert torch.equal(areas, ops.paste_rle(maps, boxes, *size)[2])
     assert [record.device for record in caplog.records] == ["cpu"]
     assert "slower ones" in caplog.text
-
-
-@needs_compiler
-@pytest.mark.parametrize(
-    ("maps", "boxes", "message"),
-    [
-        (torch.zeros(1, 4, 4, dtype=torch.float64), torch.zeros(1, 4), "must be float32"),
-        (torch.zeros(1, 4, 5), torch.zeros(1, 4), "oblong"),
-        (torch.zeros(1, 0, 0), torch.zeros(1, 4), "no cells"),
-        (torch.zeros(2, 4, 4), torch.zeros(1, 4), r"boxes must be \(2, 4\)"),
-    ],
-)
-def test_compiled_operation_checks_what_it_is_given(
-    maps: Tensor, boxes: Tensor, message: str
-) -> None:
-    with pytest.raises(RuntimeError, match=message):
-        torch.ops.blendmask.paste_rle(maps, boxes, 5, 5, 0.5)
 
 
 @needs_compiler

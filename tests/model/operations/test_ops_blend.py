@@ -116,15 +116,3 @@ def test_narrow_types_and_adaptive_sampling_are_the_references() -> None:
     wide = tuple(value.double() if value.is_floating_point() else value for value in values)
     exact = ops.blend(*wide, mask_size=7)
     torch.testing.assert_close(ops.blend(*values, mask_size=7).double(), exact, atol=1e-5, rtol=0)
-
-
-@needs_compiler
-def test_wrong_arguments_are_named() -> None:
-    bases, boxes, images, attentions = arguments(5)
-    rest = (8, 1, True, True)
-    with pytest.raises(RuntimeError, match=r"attentions must be \(5, 4, A, A\)"):
-        torch.ops.blendmask.blend(bases, boxes, images, attentions[:, :2], *rest)
-    with pytest.raises(RuntimeError, match="image 7 of 2"):
-        torch.ops.blendmask.blend(bases, boxes, images * 0 + 7, attentions, *rest)
-    with pytest.raises(RuntimeError, match="of the type of bases"):
-        torch.ops.blendmask.blend(bases, boxes.double(), images, attentions, *rest)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from mask_cases import MaskCase, mask_cases
+from pasting import paste_one
 from scenes import random_scene
 from torch import Tensor
 
@@ -19,7 +20,7 @@ from model.operations import devices as ops_devices
 from model.operations import ops
 from model.operations.devices import num_segments
 from model.prediction.panoptic import merge
-from model.prediction.paste import paste, paste_batch
+from model.prediction.paste import BoxedMaps, paste
 
 OPERATIONS = ["paste_rle", "compress_rle", "blend", "panoptic_merge"]
 pytestmark = [
@@ -153,9 +154,13 @@ def test_masks_on_a_device_are_those_on_the_cpu_with_room_and_without() -> None:
     boxes = torch.tensor([[0.0, 0.0, 300.0, 200.0]]).repeat(3, 1)
     quiet = arguments(1)[:4]
     batch = [quiet, (noise, boxes, 200, 300)]
-    ours = paste_batch([on_device(*picture) for picture in batch])
+    given = [
+        BoxedMaps(probabilities=maps.cuda(), boxes_xyxy=boxes.cuda(), height=height, width=width)
+        for maps, boxes, height, width in batch
+    ]
+    ours = paste(given)
     for one, picture in zip(ours, batch, strict=True):
-        assert one.masks == paste(*picture)
+        assert one.masks == paste_one(*picture)
 
 
 def test_merged_partition_on_a_device_is_the_one_on_the_cpu() -> None:
@@ -235,14 +240,14 @@ def test_tensors_of_another_device_than_the_current_one_are_taken() -> None:
 
 def test_tensors_of_two_devices_are_refused() -> None:
     maps, boxes, *rest = arguments(0)
-    with pytest.raises(RuntimeError, match="must be on the same CUDA device"):
+    with pytest.raises(RuntimeError, match="must be on the same device"):
         torch.ops.blendmask.paste_rle(maps.cuda(), boxes, *rest)
 
 
 def test_no_instances_give_empty_tensors() -> None:
     packed = torch.ops.blendmask.paste_rle(*on_device(*arguments(0, number=0)))
     assert [tuple(one.shape) for one in packed] == [(0,), (1,), (0,), (0, 4)]
-    assert paste(*on_device(*arguments(0, number=0))) == []
+    assert paste_one(*on_device(*arguments(0, number=0))) == []
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")

@@ -8,12 +8,12 @@ from typing import Any
 import goldens
 import numpy as np
 import pytest
+from pasting import encode_crop
 from pycocotools import mask as coco_mask
-from torch import Tensor
 
-from model.operations import ops
+from model.operations import reference
 from model.operations.panoptic_reference import semantic_labels
-from model.prediction.paste import PastedMasks, encode_crop, paste_batch
+from model.prediction.paste import BoxedMaps, PastedMasks, paste
 from model.prediction.predictor import Predictor
 from model.prediction.preprocess import prepare
 from model.structures import Instances, PanopticSegmentation
@@ -138,16 +138,17 @@ def test_a_picture_alone_and_in_a_batch_gives_the_same_result(golden_folder: Pat
 def test_masks_have_the_references_bytes_and_pycocotools(
     name: str, photo: str, golden_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pasted: list[tuple[Tensor, Tensor, int, int]] = []
+    pasted: list[BoxedMaps] = []
 
-    def keep(pictures: list[tuple[Tensor, Tensor, int, int]]) -> list[PastedMasks]:
+    def keep(pictures: list[BoxedMaps]) -> list[PastedMasks]:
         pasted.extend(pictures)
-        return paste_batch(pictures)
+        return paste(pictures)
 
-    monkeypatch.setattr("model.prediction.readout.paste_batch", keep)
+    monkeypatch.setattr("model.prediction.readout.paste", keep)
     (result,) = goldens.predictor(name, golden_folder).segment([goldens.image(photo)])
-    ((probabilities, boxes, height, width),) = pasted
-    crops = ops.paste(probabilities, boxes, height, width, 0.5)
+    (given,) = pasted
+    height, width = given.height, given.width
+    crops = reference.paste(given.probabilities, given.boxes_xyxy, height, width, 0.5)
     assert result.masks is not None
     for mask, crop in zip(result.masks, crops, strict=True):
         assert mask == encode_crop(crop.mask, crop.top, crop.left, height, width)

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pasting import encode_crop
 from PIL import Image
 from service_fakes import PANOPTIC_MODEL, picture
 
 from model.prediction.options import PredictOptions
-from model.prediction.paste import encode_crop
 from model.structures import Instances, PanopticSegmentation, Segment
 from service.errors import NotAnImageError, ServiceError, TooLargeError, UnsupportedMediaError
 from service.http.openapi.schemas import PanopticImage, SegmentedImage

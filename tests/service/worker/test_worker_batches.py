@@ -8,9 +8,9 @@ from typing import Any, NoReturn, cast
 import numpy as np
 import pytest
 import torch
+from pasting import encode_crop
 from service_fakes import INSTANCE_MODEL, picture
 
-from model.prediction.paste import encode_crop
 from model.prediction.predictor import PredictOptions, Predictor
 from model.prediction.stages import StageTimes
 from model.structures import ImageBatch, Instances

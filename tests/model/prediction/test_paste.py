@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pasting import encode_crop, paste_one
 from pycocotools import mask as coco_mask
 
 from model.masks.run_lengths import compress
-from model.prediction.paste import encode_crop, paste
 
 
 def whole(crop: np.ndarray, top: int, left: int, height: int, width: int) -> np.ndarray:
@@ -82,7 +82,7 @@ def test_pasted_masks_are_the_specifications(seed: int) -> None:
     box = [*corner, *(corner + extent)]
     box = [float(np.float32(value)) for value in box]
     probability = random.random((size, size)).astype(np.float32)
-    (rle,) = paste(torch.from_numpy(probability)[None], torch.tensor([box]), height, width)
+    (rle,) = paste_one(torch.from_numpy(probability)[None], torch.tensor([box]), height, width)
     value = pasted(probability, box, height, width)
     differs = coco_mask.decode(rle).astype(bool) != (value >= 0.5)
     # The reference is in double precision: it may differ where the value is 0.5 to rounding.
@@ -91,7 +91,7 @@ def test_pasted_masks_are_the_specifications(seed: int) -> None:
 
 
 def test_mask_of_ones_covers_the_pixels_whose_centres_are_in_the_box() -> None:
-    (rle,) = paste(torch.ones(1, 56, 56), torch.tensor([[1.0, 2.0, 4.0, 4.0]]), 6, 8)
+    (rle,) = paste_one(torch.ones(1, 56, 56), torch.tensor([[1.0, 2.0, 4.0, 4.0]]), 6, 8)
     expected = np.zeros((6, 8), dtype=np.uint8)
     expected[2:4, 1:4] = 1
     np.testing.assert_array_equal(coco_mask.decode(rle), expected)
@@ -109,29 +109,22 @@ def test_mask_of_ones_covers_the_pixels_whose_centres_are_in_the_box() -> None:
     ],
 )
 def test_boxes_without_a_pixel_give_an_empty_mask(box: list[float]) -> None:
-    (rle,) = paste(torch.ones(1, 4, 4), torch.tensor([box]), 10, 10)
+    (rle,) = paste_one(torch.ones(1, 4, 4), torch.tensor([box]), 10, 10)
     assert rle["counts"] == compress([100])
 
 
 def test_low_threshold_reaches_half_a_cell_beyond_the_box() -> None:
-    (rle,) = paste(torch.ones(1, 2, 2), torch.tensor([[4.0, 4.0, 12.0, 12.0]]), 16, 16, 0.01)
+    (rle,) = paste_one(torch.ones(1, 2, 2), torch.tensor([[4.0, 4.0, 12.0, 12.0]]), 16, 16, 0.01)
     # A cell is 4 pixels wide: the map fades to zero 2 pixels outside the box.
     rows = np.flatnonzero(coco_mask.decode(rle).any(axis=1))
     assert (rows[0], rows[-1]) == (2, 13)
 
 
 def test_no_instances_give_no_masks() -> None:
-    assert paste(torch.zeros(0, 56, 56), torch.zeros(0, 4), 10, 10) == []
+    assert paste_one(torch.zeros(0, 56, 56), torch.zeros(0, 4), 10, 10) == []
 
 
 @pytest.mark.parametrize("threshold", [0.0, -1.0, 1.5])
 def test_threshold_out_of_range_is_refused(threshold: float) -> None:
     with pytest.raises(ValueError, match="threshold is"):
-        paste(torch.zeros(1, 4, 4), torch.zeros(1, 4), 10, 10, threshold)
-
-
-def test_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"\(R, M, M\), not \(1, 4, 5\)"):
-        paste(torch.zeros(1, 4, 5), torch.zeros(1, 4), 10, 10)
-    with pytest.raises(ValueError, match=r"boxes must be \(1, 4\), not \(2, 4\)"):
-        paste(torch.zeros(1, 4, 4), torch.zeros(2, 4), 10, 10)
+        paste_one(torch.zeros(1, 4, 4), torch.zeros(1, 4), 10, 10, threshold)
