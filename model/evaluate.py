@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model.command_line import OneLineParser, add_model_options, positive
+from model.files import can_be_written, write_file
 
 if TYPE_CHECKING:
     from model.prediction.predictor import Predictor
@@ -60,7 +61,6 @@ def _run(args: argparse.Namespace) -> int:
     from model.evaluation.measure import evaluate
     from model.evaluation.results_file import results_file
     from model.evaluation.table import classes_table, summary
-    from model.files import write_file
 
     for option, path in (("--output", args.output), ("--results", args.results)):
         _check_writable(option, path)
@@ -102,7 +102,7 @@ def _task(args: argparse.Namespace, predictor: Predictor) -> Any:
 
 
 def _check_writable(option: str, path: Path | None) -> None:
-    if path and (path.is_dir() or not os.access(path.parent, os.W_OK)):
+    if path and not can_be_written(path):
         raise ValueError(f"{option} {path} must be a file in a folder open to writing")
 
 

@@ -46,6 +46,13 @@ def write_file(path: Path, data: bytes, *, durable: bool = False) -> None:
         partial.write_bytes(data)
 
 
+def can_be_written(path: Path) -> bool:
+    """Tell whether there may be a file, a pipe or a device to write to, before it is tried."""
+    if path.exists() and not path.is_file():
+        return not path.is_dir() and os.access(path, os.W_OK)
+    return os.access(path.parent, os.W_OK)
+
+
 def clear_partial_files(folder: Path) -> None:
     """Remove what killed processes left half-written in a folder."""
     for partial in folder.glob(".*.part"):

@@ -22,13 +22,12 @@ from tqdm import tqdm
 from model.answers.drawing import encode_picture, overlay_instances, overlay_panoptic
 from model.answers.json_answer import document, model_member, panoptic_answer, segment_answer
 from model.command_line import OneLineParser, add_model_options, fraction, open_predictor, positive
-from model.files import write_file
+from model.files import can_be_written, write_file
 from model.pictures.files import PictureFile, find_pictures, overlay_paths, read_batches
+from model.prediction.options import usual_batch_size
 
 if TYPE_CHECKING:
     from model.prediction.predictor import PredictOptions, Predictor
-
-_BATCH_SIZE = {"cuda": 8}  # on a processor a batch gains nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     pictures = find_pictures(args.images, recursive=args.recursive)
     overlays = overlay_paths(pictures, args.overlay) if args.overlay else {}
-    if args.output and (args.output.is_dir() or not os.access(args.output.parent, os.W_OK)):
+    if args.output and not can_be_written(args.output):
         raise ValueError(f"--output {args.output} must be a file in a folder open to writing")
     predictor, name, sha256 = open_predictor(args)
     job = _make_job(args, predictor, overlays)
-    batch_size = args.batch_size or _BATCH_SIZE.get(predictor.device.type, 1)
+    batch_size = args.batch_size or usual_batch_size(predictor.device.type)
     answers: list[dict[str, Any]] = []
     with tqdm(total=len(pictures), unit="picture", file=sys.stderr, disable=None) as bar:
         for batch in read_batches(pictures, batch_size):

@@ -43,7 +43,7 @@ class Picture:
 
     file: path of the picture. height, width: upright, as the annotation file says.
     boxes_xyxy: (A, 4) float64 in pixels. classes: (A,) int64. is_crowd: (A,) bool.
-    shapes: A masks; None for an object that has a box only.
+    stored_shapes: A masks, which `shape` gives back; None for an object that has a box only.
     source: which data set it is of.
     """
 

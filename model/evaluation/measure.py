@@ -24,13 +24,12 @@ from model.evaluation.shared_classes import shared_classes
 from model.evaluation.truth import true_objects, true_partition
 from model.geometry import canvas_size
 from model.pictures.files import read_batches
-from model.prediction.predictor import PredictOptions, Predictor
+from model.prediction.options import PredictOptions, usual_batch_size
+from model.prediction.predictor import Predictor
 from model.prediction.stages import StageTimes
 from model.structures import Instances, PanopticSegmentation
 
 Task = Literal["instance", "panoptic", "both"]
-
-_BATCH_SIZE = {"cuda": 8}  # on a processor a batch gains nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +86,7 @@ def evaluate(
     """
     run = _start(predictor, data, task, common_classes, on_result)
     chosen = data.pictures[:limit]
-    batch_size = batch_size or _BATCH_SIZE.get(predictor.device.type, 1)
+    batch_size = batch_size or usual_batch_size(predictor.device.type)
     quiet = None if progress else True
     with (
         run.stages.measure("total"),

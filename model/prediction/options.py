@@ -56,3 +56,8 @@ def one_each(
     if len(options) != number:
         raise ValueError(f"there are {number} pictures but {len(options)} options")
     return options
+
+
+def usual_batch_size(device_type: str) -> int:
+    """Return how many pictures to give a predictor at once; on a processor more gain nothing."""
+    return 8 if device_type == "cuda" else 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model.files import replacing, write_file
+from model.files import can_be_written, replacing, write_file
 
 
 def test_a_file_is_written_whole(tmp_path):
@@ -81,3 +81,15 @@ def test_a_file_has_the_rights_that_any_new_file_has(tmp_path):
     (tmp_path / "plain").write_bytes(b"")
     write_file(tmp_path / "own", b"")
     assert (tmp_path / "own").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_device_is_not_judged_by_its_folder(monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: path != Path("/dev"))
+    assert can_be_written(Path("/dev/null"))
+    assert not can_be_written(Path("/dev/none"))
+
+
+def test_a_folder_and_what_is_in_none_cannot_be_written(tmp_path):
+    assert can_be_written(tmp_path / "new")
+    assert not can_be_written(tmp_path)
+    assert not can_be_written(tmp_path / "none" / "new")

@@ -69,7 +69,11 @@ class Criterion:
         attentions = attentions_at(truth.cells, predictions.box_features, model.top_layer)
         with torch.autocast(device.type, enabled=False):
             return self._losses(
-                _in_full_precision(predictions), _full(attentions), batch, targets, truth
+                _in_full_precision(predictions),
+                _at_least_float32(attentions),
+                batch,
+                targets,
+                truth,
             )
 
     def state_dict(self) -> dict[str, float]:
@@ -174,15 +178,15 @@ def _in_full_precision(predictions: DensePredictions) -> DensePredictions:
     """Return the predictions in float32, or in float64 if they are; `box_features` as they are."""
     semantic, auxiliary = predictions.semantic_logits, predictions.auxiliary_logits
     return DensePredictions(
-        class_logits=[_full(level) for level in predictions.class_logits],
-        distances=[_full(level) for level in predictions.distances],
-        centerness_logits=[_full(level) for level in predictions.centerness_logits],
+        class_logits=[_at_least_float32(level) for level in predictions.class_logits],
+        distances=[_at_least_float32(level) for level in predictions.distances],
+        centerness_logits=[_at_least_float32(level) for level in predictions.centerness_logits],
         box_features=predictions.box_features,
-        bases=_full(predictions.bases),
-        semantic_logits=None if semantic is None else _full(semantic),
-        auxiliary_logits=None if auxiliary is None else _full(auxiliary),
+        bases=_at_least_float32(predictions.bases),
+        semantic_logits=None if semantic is None else _at_least_float32(semantic),
+        auxiliary_logits=None if auxiliary is None else _at_least_float32(auxiliary),
     )
 
 
-def _full(values: Tensor) -> Tensor:
+def _at_least_float32(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))

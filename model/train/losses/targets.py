@@ -106,7 +106,7 @@ def detection_targets(
     for stride, low, high in zip(strides, lows, highs, strict=True):
         shape = (num_images, -(-height // stride), -(-width // stride))
         owner = torch.full((math.prod(shape),), len(boxes), device=boxes.device)
-        for chosen, rows, columns in _claims(
+        for chosen, rows, columns in _claimed_cells(
             boxes, shape[1:], stride, (low, high), config.center_radius
         ):
             cell = (images[chosen] * shape[1] + rows) * shape[2] + columns
@@ -172,7 +172,7 @@ def _ranks(boxes: Tensor) -> tuple[Tensor, Tensor]:
     return rank, order
 
 
-def _claims(
+def _claimed_cells(
     boxes: Tensor,
     size: tuple[int, ...],
     stride: int,
@@ -185,8 +185,12 @@ def _claims(
     step = max(1, _MAX_CANDIDATES // math.prod(sides))
     for first in range(0, len(boxes), step):
         some = boxes[first : first + step]
-        rows, in_height, farthest_y = _along(some[:, 1::2], size[0], sides[0], stride, radius)
-        columns, in_width, farthest_x = _along(some[:, 0::2], size[1], sides[1], stride, radius)
+        rows, in_height, farthest_y = _candidates_along_axis(
+            some[:, 1::2], size[0], sides[0], stride, radius
+        )
+        columns, in_width, farthest_x = _candidates_along_axis(
+            some[:, 0::2], size[1], sides[1], stride, radius
+        )
         farthest = torch.maximum(farthest_y[:, :, None], farthest_x[:, None])
         claimed = in_height[:, :, None] & in_width[:, None]
         claimed &= (farthest >= window[0]) & (farthest <= window[1])
@@ -194,7 +198,7 @@ def _claims(
         yield chosen + first, rows[chosen, y], columns[chosen, x]
 
 
-def _along(
+def _candidates_along_axis(
     ends: Tensor, num_cells: int, num_candidates: int, stride: int, radius: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Judge the candidate cells of each object along one axis.

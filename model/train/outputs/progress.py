@@ -109,11 +109,11 @@ class Progress:
             self._bar.update()
         is_time = iteration % self._every == 0 or iteration == self._end
         if self._path is not None and is_time:
-            self._say(learning_rate)
+            self._report(learning_rate)
 
     def record(self, values: Mapping[str, float], iteration: int) -> None:
         """Add values that come now and then, such as an evaluation's, to the curves."""
-        self._write({"iteration": iteration, **values})
+        self._append_row({"iteration": iteration, **values})
         for board in self._boards:
             board.scalars(values, iteration)
 
@@ -124,7 +124,7 @@ class Progress:
         for board in self._boards:
             board.close()
 
-    def _say(self, learning_rate: float) -> None:
+    def _report(self, learning_rate: float) -> None:
         now = self._clock()
         window, elapsed = self._window, max(now - self._since, 1e-9)
         losses = {name: total / window.counted for name, total in window.sums.items()}
@@ -137,12 +137,12 @@ class Progress:
             "data_wait_share": window.waited_s / elapsed,
         }
         left = self._seconds_per_step * (self._end - self._iteration)
-        self._tell(losses, speed, left)
+        self._show(losses, speed, left)
         self.record({"loss": sum(losses.values()), **losses, **speed}, self._iteration)
         self._window = _Window()
         self._since = now
 
-    def _tell(self, losses: Mapping[str, float], speed: Mapping[str, float], left: float) -> None:
+    def _show(self, losses: Mapping[str, float], speed: Mapping[str, float], left: float) -> None:
         parts = " ".join(f"{name.removeprefix('loss_')} {v:.4f}" for name, v in losses.items())
         line = (
             f"loss {sum(losses.values()):.4f} ({parts})  lr {speed['learning_rate']:.3g}  "
@@ -153,7 +153,7 @@ class Progress:
         else:
             logger.info("%d/%d  %s  left %s", self._iteration, self._end, line, duration(left))
 
-    def _write(self, row: Mapping[str, float]) -> None:
+    def _append_row(self, row: Mapping[str, float]) -> None:
         if self._path is None:
             return
         try:

@@ -37,7 +37,7 @@ def paste_objects(random: Random, scene: Scene, other: Scene) -> Scene:
     semantic = scene.semantic_labels
     if semantic is not None:
         semantic = np.where(cover, 0, semantic).astype(np.uint8)
-    objects = _joined(_uncovered(scene, cover), _pasted(pasted, other, scene))
+    objects = _joined(_what_is_left_of(scene, cover), _pasted_objects(pasted, other, scene))
     return replace(scene, rgb=rgb, basis_labels=basis, semantic_labels=semantic, objects=objects)
 
 
@@ -71,9 +71,9 @@ def _chosen_masks(
     return [(annotation, mask) for annotation, mask in chosen if mask.sum() >= _MIN_PIXELS]
 
 
-def _pasted(pasted: list[tuple[int, np.ndarray]], other: Scene, scene: Scene) -> Objects:
+def _pasted_objects(pasted: list[tuple[int, np.ndarray]], other: Scene, scene: Scene) -> Objects:
     size = scene.objects.masks.shape[1]
-    placed = [_boxed(mask, size) for _, mask in pasted]
+    placed = [_tight_box_and_grid(mask, size) for _, mask in pasted]
     annotations = np.array([annotation for annotation, _ in pasted], dtype=np.int64)
     return Objects(
         boxes_xyxy=np.stack([box for box, _ in placed]),
@@ -84,7 +84,7 @@ def _pasted(pasted: list[tuple[int, np.ndarray]], other: Scene, scene: Scene) ->
     )
 
 
-def _uncovered(scene: Scene, cover: np.ndarray) -> Objects:
+def _what_is_left_of(scene: Scene, cover: np.ndarray) -> Objects:
     """Return the scene's objects without what is covered."""
     objects = scene.objects
     boxes, masks = objects.boxes_xyxy.copy(), objects.masks.copy()
@@ -103,7 +103,7 @@ def _uncovered(scene: Scene, cover: np.ndarray) -> Objects:
         left = whole & ~cover
         keep[i] = left.any() and left.sum() >= _MIN_VISIBLE * whole.sum()
         if keep[i] and left.sum() < whole.sum():
-            boxes[i], masks[i] = _boxed(left, masks.shape[1])
+            boxes[i], masks[i] = _tight_box_and_grid(left, masks.shape[1])
     return Objects(
         boxes_xyxy=boxes[keep],
         classes=objects.classes[keep],
@@ -113,7 +113,7 @@ def _uncovered(scene: Scene, cover: np.ndarray) -> Objects:
     )
 
 
-def _boxed(mask: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _tight_box_and_grid(mask: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return a mask's tight box (4,) float32 and its grid (M, M) bool."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float32)

@@ -50,7 +50,6 @@ class CocoDataset(Dataset[TrainingSample]):
     ) -> None:
         self.categories = data.categories
         self.is_wide = data.is_wide
-        self.left_out = data.left_out
         self._pictures = data.pictures
         self._labelled = data.labelled
         self._mask_size = model_config.blender.mask_size
@@ -81,10 +80,6 @@ class CocoDataset(Dataset[TrainingSample]):
     def picture(self, index: int) -> Picture:
         """Return what the data set says about a picture."""
         return self._pictures[index]
-
-    def unreadable(self) -> list[str]:
-        """Return the files that could not be read so far, in any worker of this process."""
-        return [self.picture(i).file for i in torch.nonzero(self._is_unreadable)[:, 0].tolist()]
 
     def _sample(self, epoch: int, index: int) -> TrainingSample | None:
         random = np.random.default_rng((self._seed, epoch, index))
