@@ -31,7 +31,7 @@ test: lint ## Linters, types, import contracts, and the ordinary tests
 	$(BIN)/python -m pytest
 
 test-golden: install ## Every configuration on every photo (BLENDMASK_GOLDEN=folder for other numbers)
-	$(BIN)/python -m pytest -m 'not gpu' tests/model/prediction/test_golden_photos.py tests/model/prediction/test_golden_network.py tests/model/prediction/test_golden_variants.py
+	$(BIN)/python -m pytest $(if $(BLENDMASK_GOLDEN),-o empty_parameter_set_mark=skip) -m 'not gpu' tests/model/prediction/test_golden_photos.py tests/model/prediction/test_golden_network.py tests/model/prediction/test_golden_variants.py
 
 test-golden-training: install ## Training steps against the original's numbers, all of them (many minutes)
 	$(BIN)/python -m pytest -m 'not gpu' tests/model/train/losses/test_golden_training.py tests/model/train/samples/test_golden_mapper.py tests/model/train/starting_weights/test_initialise.py

@@ -27,9 +27,12 @@ from model.pictures.decode import decode_image
 from model.prediction.predictor import Predictor
 from model.presets import preset
 
-FOLDER = Path(os.environ.get("BLENDMASK_GOLDEN") or Path(__file__).parent / "golden")
-if not (FOLDER / "_images").is_dir():
-    raise FileNotFoundError(f"{FOLDER} has no _images: is BLENDMASK_GOLDEN a golden folder?")
+OURS = Path(__file__).parent / "golden"
+FOLDER = Path(os.environ.get("BLENDMASK_GOLDEN") or OURS)
+if not (FOLDER / "_images").is_dir() or not any(FOLDER.rglob("manifest.json")):
+    raise FileNotFoundError(
+        f"{FOLDER} has no _images or no manifest.json: is BLENDMASK_GOLDEN a golden folder?"
+    )
 
 # One of each kind of network: these run in the ordinary suite, the rest with -m golden_all.
 QUICK = (
@@ -81,6 +84,20 @@ def has_small(name: str) -> bool:
 def has_photo(name: str) -> bool:
     """Whether the folder has this photo."""
     return any((FOLDER / "_images").glob(f"{name}.*"))
+
+
+def require(name: str, photo: str) -> None:
+    """Skip a test where another folder than ours lacks what it needs; ours lacks nothing.
+
+    Raises:
+        FileNotFoundError: ours does.
+    """
+    if name in configurations() and photo in photos(name):
+        return
+    missing = f"no numbers of {name} and {photo} in {FOLDER}"
+    if FOLDER == OURS:
+        raise FileNotFoundError(missing)
+    pytest.skip(missing)
 
 
 def as_yaml(options: dict[str, Any]) -> str:

@@ -15,10 +15,10 @@ from model.predict import main
 CONFIG = "550_R_50_dcni3_5x"
 PHOTO = "chelsea"
 
-pytestmark = pytest.mark.skipif(
-    CONFIG not in goldens.configurations() or not goldens.has_photo(PHOTO),
-    reason=f"no numbers of {CONFIG} and {PHOTO} in {goldens.FOLDER}",
-)
+
+@pytest.fixture(autouse=True)
+def _numbers() -> None:
+    goldens.require(CONFIG, PHOTO)
 
 
 def test_photo_gives_the_originals_json_and_a_drawing(

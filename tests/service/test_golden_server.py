@@ -26,8 +26,7 @@ PHOTO = "chelsea"
 
 
 def start(name: str, folder: Path) -> Iterator[Server]:
-    if name not in goldens.configurations() or not goldens.has_photo(PHOTO):
-        pytest.skip(f"no numbers of {name} and {PHOTO} in {goldens.FOLDER}")
+    goldens.require(name, PHOTO)
     weights = goldens.write_original_checkpoint(name, folder / f"{name.replace('/', '_')}.pth")
     with serve("--weights", str(weights)) as server:
         server.wait_until_ready()

@@ -114,8 +114,7 @@ def test_semantic_labels_are_the_originals(name: str, photo: str, golden_folder:
 
 def test_a_picture_alone_and_in_a_batch_gives_the_same_result(golden_folder: Path) -> None:
     name = "RT_R_50_4x_bn-head_syncbn_shtw"
-    if name not in goldens.configurations() or not goldens.has_photo("chelsea"):
-        pytest.skip(f"no numbers of {name} and chelsea in {goldens.FOLDER}")
+    goldens.require(name, "chelsea")
     predictor: Predictor = goldens.predictor(name, golden_folder)
     picture = goldens.image("chelsea")
     mirrored = np.ascontiguousarray(picture[:, ::-1])

@@ -43,8 +43,15 @@ def test_what_was_saved_is_known_at_the_next_start(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["canvases.json"]
 
 
-def test_without_a_path_nothing_is_written() -> None:
-    CanvasRecord(None).write("")
+def test_without_a_path_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    record = CanvasRecord(None)
+    record.note(_request(_WIDE))
+    record.write(record.text())
+    assert list(tmp_path.iterdir()) == []
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"canvases": [{"canvas": [1]}]}', '{"canvases": 3}'])
