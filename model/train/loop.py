@@ -36,12 +36,15 @@ def train(
     evaluate: Callable[[], None] | None,
     save: Callable[[], None],
     stop: StopRequest,
+    is_save_due: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Train to the recipe's last iteration; return whether it got there, or was asked to stop.
 
     Args:
         batches: endless, from the batch that follows the last step.
-        evaluate, save: every process calls them; they read the training.
+        evaluate, save: every process calls them; they read the training. The weights are saved
+            before they are evaluated: an evaluation may fail.
+        is_save_due: whether the time has come, whatever the recipe says; any process may say so.
 
     Raises:
         NonFiniteLossError: a loss or a gradient is no number, and skipping was not asked for.
@@ -55,7 +58,8 @@ def train(
         before = _StateBeforeForward(training) if training.skip_non_finite else None
 
         losses = _backward(training, group)
-        means, anyone_stops = _mean_of_all_processes(losses, stop.signal is not None)
+        flags = (stop.signal is not None, is_save_due())
+        means, (anyone_stops, save_is_due) = _mean_of_all_processes(losses, flags)
         norm = _clip(training.parameters, recipe.optimizer.clip_norm)
         is_finite = math.isfinite(sum(means.values()) + norm)
         if is_finite:
@@ -73,12 +77,18 @@ def train(
         num_pictures = sum(len(batch.sizes) for batch in group) * training.world.size
         progress.step(training.iteration, means if is_finite else {}, rate, num_pictures)
         is_last = anyone_stops or training.iteration == recipe.iterations
+        is_evaluated = not anyone_stops and _is_due(training, recipe.evaluate_every)
         with progress.paused():
-            if evaluate and _is_due(training, recipe.evaluate_every) and not anyone_stops:
+            if (
+                is_last
+                or save_is_due
+                or (evaluate and is_evaluated)
+                or _is_due(training, recipe.checkpoint_every)
+            ):
+                save()
+            if evaluate and is_evaluated:
                 evaluate()
                 training.network.train()
-            if is_last or _is_due(training, recipe.checkpoint_every):
-                save()
         if anyone_stops:
             break
     wait_for_all()
@@ -112,13 +122,13 @@ def _without_gradient_exchange(step: nn.Module) -> AbstractContextManager[None]:
 
 
 def _mean_of_all_processes(
-    losses: Mapping[str, Tensor], asked_to_stop: bool
-) -> tuple[dict[str, float], bool]:
-    """Return the mean of each loss over the processes, and whether any was asked to stop."""
+    losses: Mapping[str, Tensor], flags: Sequence[bool]
+) -> tuple[dict[str, float], list[bool]]:
+    """Return the mean of each loss over the processes, and whether any has each flag set."""
     mine = torch.stack(list(losses.values()))
-    flag = torch.full((1,), float(asked_to_stop), device=mine.device)
-    *means, flags = world_mean(torch.cat([mine, flag])).tolist()
-    return dict(zip(losses, means, strict=True)), flags > 0
+    values = world_mean(torch.cat([mine, torch.tensor(flags).to(mine)])).tolist()
+    means, shares = values[: len(losses)], values[len(losses) :]
+    return dict(zip(losses, means, strict=True)), [share > 0 for share in shares]
 
 
 def _clip(parameters: Sequence[nn.Parameter], limit: float | None) -> float:

@@ -34,6 +34,7 @@ from model.train.losses.criterion import Criterion
 from model.train.outputs.boards import open_boards
 from model.train.outputs.keeper import Keeper
 from model.train.outputs.progress import Progress
+from model.train.outputs.save_timer import SaveTimer
 from model.train.outputs.validation import Validation, measure, open_validation
 from model.train.plan import (
     choose_config,
@@ -146,7 +147,7 @@ def _loop(
                 num_workers=args.workers,
                 start_iteration=training.iteration,
             )
-        stop = stack.enter_context(StopRequest())
+        stop, timer = stack.enter_context(StopRequest()), SaveTimer()
         validation = None
         if data is not None:
             validation = Validation(data, keeper, training, progress, num_drawn=args.pictures)
@@ -155,8 +156,9 @@ def _loop(
             batches,
             progress=progress,
             evaluate=validation,
-            save=saver(keeper, training, stop),
+            save=saver(keeper, training, stop, timer),
             stop=stop,
+            is_save_due=timer.is_due,
         )
     if not is_done:
         assert stop.signal is not None or world.size > 1
@@ -188,10 +190,13 @@ def _open_progress(
     return progress
 
 
-def saver(keeper: Keeper, training: Training, stop: StopRequest) -> Callable[[], None]:
+def saver(
+    keeper: Keeper, training: Training, stop: StopRequest, timer: SaveTimer
+) -> Callable[[], None]:
     """Return what saves; only a last save that fails ends the run with an error."""
 
     def save() -> None:
+        timer.restart()
         try:
             keeper.save(training)
         except SaveError as error:
@@ -224,6 +229,7 @@ def _resume(args: argparse.Namespace, keeper: Keeper, training: Training) -> Non
         return
     keeper.check_same_run(state)
     training.load_state(state)
+    training.best = keeper.best_score()
     logger.info("the run goes on from iteration %d", training.iteration)
 
 

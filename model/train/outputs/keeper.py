@@ -47,13 +47,15 @@ class Keeper:
     def save(self, training: Training) -> None:
         """Write `last` and the resume state; every process calls it, the main one writes.
 
+        The weights come first: where the disk is full, they matter most.
+
         Raises:
             SaveError: there was no room or no permission; the files before stay whole.
         """
         state = {**training.state(), **self.identity()}
         if training.world.is_main:
-            save_state(self.folder, state)
             self._write(LAST, training)
+            save_state(self.folder, state)
             logger.info("saved %s at iteration %d", self.folder / LAST, training.iteration)
 
     def save_best(self, training: Training, score: Mapping[str, float]) -> None:
@@ -64,6 +66,18 @@ class Keeper:
         """
         self._write(BEST, training, evaluation=json.dumps(dict(score)))
         logger.info("saved %s at iteration %d", self.folder / BEST, training.iteration)
+
+    def best_score(self) -> float | None:
+        """Return the score of `best`; None if there is no such file, or it cannot be read."""
+        path = self.folder / BEST
+        if not path.exists():
+            return None
+        try:
+            figures = json.loads(checkpoints.load(path).provenance["evaluation"])
+            return main_figure(figures)
+        except (ValueError, KeyError) as error:
+            logger.warning("%s is not compared with what follows: %s", path, error)
+            return None
 
     def checkpoint(self, training: Training, **more: str) -> Checkpoint:
         """Return the network as it is served, on the CPU."""
@@ -123,6 +137,11 @@ class Keeper:
             checkpoints.save(self.folder / name, self.checkpoint(training, **more))
         except ValueError as error:
             raise SaveError(str(error)) from None
+
+
+def main_figure(figures: Mapping[str, float]) -> float:
+    """Return what the best weights have most of: PQ, else mask AP; 0 where there is neither."""
+    return figures.get("PQ", figures.get("mask_AP", 0.0))
 
 
 def _differences(before: str, now: str) -> str:

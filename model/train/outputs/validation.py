@@ -18,7 +18,7 @@ from model.evaluation.data import EvaluationData, open_data
 from model.evaluation.measure import Task, evaluate
 from model.pictures.decode import decode_image
 from model.prediction.predictor import PredictOptions, Predictor
-from model.train.outputs.keeper import Keeper
+from model.train.outputs.keeper import Keeper, main_figure
 from model.train.outputs.progress import Progress
 from model.train.state.resume import SaveError
 from model.train.state.training import Training
@@ -48,10 +48,21 @@ class Validation:
         self._progress, self._num_drawn = progress, num_drawn
 
     def __call__(self) -> None:
-        """Write the report, the samples and, if they are the best so far, the weights."""
-        training, keeper = self._training, self._keeper
-        if not training.world.is_main:
+        """Write the report, the samples and, if they are the best so far, the weights.
+
+        An evaluation that fails costs its own numbers: it is logged, and the run goes on.
+        """
+        if not self._training.world.is_main:
             return
+        try:
+            self._evaluate()
+        except Exception:  # Whatever it is, hours of training are worth more.
+            logger.exception(
+                "the evaluation at iteration %d failed; training goes on", self._training.iteration
+            )
+
+    def _evaluate(self) -> None:
+        training, keeper = self._training, self._keeper
         checkpoint = keeper.checkpoint(training)
         predictor, report = measure(checkpoint, self._data, training.device, progress=False)
         score, figures = score_of(report)
@@ -110,7 +121,8 @@ def measure(
 def score_of(report: dict[str, Any]) -> tuple[float, dict[str, float]]:
     """Return what the best network has most of, and the figures for the curves.
 
-    It is PQ of a panoptic network, else mask AP; 0 where there was nothing to find.
+    It is PQ of a panoptic network, else mask AP; 0 where there was nothing to find
+    (`keeper.main_figure`).
     """
     figures = {
         f"{kind}_{name}": float(report[kind][name])
@@ -121,7 +133,7 @@ def score_of(report: dict[str, Any]) -> tuple[float, dict[str, float]]:
     panoptic = report.get("panoptic")
     if panoptic and panoptic["all"]["PQ"] is not None:
         figures["PQ"] = float(panoptic["all"]["PQ"])
-    return figures.get("PQ", figures.get("mask_AP", 0.0)), figures
+    return main_figure(figures), figures
 
 
 def _append_report(folder: Path, iteration: int, report: dict[str, Any]) -> None:

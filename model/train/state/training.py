@@ -56,7 +56,10 @@ class _LossStep(nn.Module):
 
 @dataclass
 class Training:
-    """What trains, and how far it has come; `state` and `load_state` carry it over a stop."""
+    """What trains, and how far it has come; `state` and `load_state` carry it over a stop.
+
+    best: the score of the best weights so far, which are in a file of their own.
+    """
 
     network: BlendMask
     criterion: Losses
@@ -87,7 +90,6 @@ class Training:
         """Return all that the next steps depend on. Every process must call it."""
         return {
             "iteration": self.iteration,
-            "best": self.best,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
@@ -97,7 +99,7 @@ class Training:
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved state; generators of processes that were not there stay seeded."""
-        self.iteration, self.best = int(state["iteration"]), state["best"]
+        self.iteration = int(state["iteration"])
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None and state["average"] is not None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,12 @@ from torch import Tensor
 from model.checkpoints import checkpoint
 from model.network.blendmask import BlendMask
 from model.train.interrupt import StopRequest
-from model.train.loop import NonFiniteLossError
+from model.train.loop import NonFiniteLossError, train
 from model.train.outputs.progress import Progress
 from model.train.recipes.recipe import OptimizerConfig
 from model.train.samples.batch import TrainingBatch
 from model.train.state.optimizer import learning_rate
+from model.train.state.training import Training
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -205,19 +206,39 @@ def test_evaluation_and_saves_come_when_they_are_due() -> None:
     training = tiny_training(
         tiny_recipe(iterations=5, evaluate_every=2, checkpoint_every=3), criterion=FakeCriterion()
     )
-    evaluated, saved = [], []
-    from model.train.loop import train
+    events = _events(training, lambda: False)
+    # What is evaluated has been saved before.
+    assert events == [
+        "save 2",
+        "evaluate 2",
+        "save 3",
+        "save 4",
+        "evaluate 4",
+        "save 5",
+        "evaluate 5",
+    ]
 
+
+def test_saves_come_by_time_too() -> None:
+    training = tiny_training(tiny_recipe(iterations=5), criterion=FakeCriterion())
+    # Asked once in each step.
+    times = iter([False, True, False, False, False])
+    events = _events(training, lambda: next(times))
+    assert events == ["save 2", "save 5", "evaluate 5"]
+
+
+def _events(training: Training, is_save_due: Callable[[], bool]) -> list[str]:
+    events: list[str] = []
     train(
         training,
         batches_from(0),
         progress=Progress(None, start=0, end=5, every=1),
-        evaluate=lambda: evaluated.append(training.iteration),
-        save=lambda: saved.append(training.iteration),
+        evaluate=lambda: events.append(f"evaluate {training.iteration}"),
+        save=lambda: events.append(f"save {training.iteration}"),
         stop=StopRequest(),
+        is_save_due=is_save_due,
     )
-    assert evaluated == [2, 4, 5]
-    assert saved == [3, 5]
+    return events
 
 
 def test_saved_network_is_the_one_that_was_trained(tmp_path: Path) -> None:

@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 import toy_data
+from tiny_training import keeper_in, tiny_training
 
-from model.train.outputs.validation import open_validation, score_of
+from model.evaluation.data import EvaluationData
+from model.train.outputs import validation
+from model.train.outputs.progress import Progress
+from model.train.outputs.validation import Validation, open_validation, score_of
 
 
 def _numbers(ap: float | None) -> dict[str, Any]:
@@ -47,3 +51,21 @@ def test_training_file_has_no_validation_part(caplog: pytest.LogCaptureFixture) 
 def test_named_validation_data_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such file"):
         open_validation(str(tmp_path / "val.json"), ["train.json"])
+
+
+def test_evaluation_that_fails_is_logged_and_no_more(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a mask of another size")
+
+    monkeypatch.setattr(validation, "evaluate", broken)
+    training = tiny_training()
+    training.iteration = 3
+    progress = Progress(None, start=0, end=6, every=1)
+    data = EvaluationData(
+        pictures=(), instances=None, labelled_ids=frozenset(), panoptic=None, panoptic_folder=None
+    )
+    Validation(data, keeper_in(tmp_path), training, progress, num_drawn=0)()
+    assert caplog.messages == ["the evaluation at iteration 3 failed; training goes on"]
+    assert "a mask of another size" in caplog.text

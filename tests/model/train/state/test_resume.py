@@ -26,6 +26,7 @@ from tiny_training import (
 
 from model.files import clear_partial_files
 from model.train.interrupt import StopRequest
+from model.train.outputs.save_timer import SaveTimer
 from model.train.run import saver
 from model.train.state import resume
 from model.train.state.resume import (
@@ -211,7 +212,7 @@ class _FullDisk:
 def test_training_goes_on_after_a_save_that_failed(caplog: pytest.LogCaptureFixture) -> None:
     training = tiny_training()
     training.iteration = 3
-    saver(_FullDisk(), training, StopRequest())()  # type: ignore[arg-type]
+    saver(_FullDisk(), training, StopRequest(), SaveTimer())()  # type: ignore[arg-type]
     assert caplog.messages == ["not saved, training goes on: no space left"]
 
 
@@ -219,4 +220,4 @@ def test_last_save_must_not_fail() -> None:
     training = tiny_training()
     training.iteration = training.recipe.iterations
     with pytest.raises(SaveError):
-        saver(_FullDisk(), training, StopRequest())()  # type: ignore[arg-type]
+        saver(_FullDisk(), training, StopRequest(), SaveTimer())()  # type: ignore[arg-type]

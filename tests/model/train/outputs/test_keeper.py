@@ -1,0 +1,49 @@
+"""A run's files: what comes first on a full disk, and what is known of the best weights."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from tiny_training import keeper_in, tiny_training
+
+from model.checkpoints import checkpoint
+from model.train.outputs import keeper as keepers
+from model.train.outputs.keeper import BEST, LAST, main_figure
+from model.train.state.resume import RESUME_FILE, SaveError
+
+
+def test_full_disk_takes_the_weights_before_the_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(folder: Path, _: object) -> None:
+        raise SaveError(f"{folder / RESUME_FILE} cannot be written: No space left on device")
+
+    monkeypatch.setattr(keepers, "save_state", full)
+    training = tiny_training()
+    training.iteration = 3
+    with pytest.raises(SaveError, match="No space left"):
+        keeper_in(tmp_path).save(training)
+    assert checkpoint.load(tmp_path / LAST).provenance["iteration"] == "3 of 6"
+
+
+def test_score_of_the_best_weights_is_read_from_their_file(tmp_path: Path) -> None:
+    keeper = keeper_in(tmp_path)
+    assert keeper.best_score() is None
+    keeper.save_best(tiny_training(), {"box_AP": 0.4, "mask_AP": 0.25})
+    assert keeper_in(tmp_path).best_score() == 0.25
+
+
+def test_best_file_that_cannot_be_read_counts_for_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / BEST).write_bytes(b"half a file")
+    with caplog.at_level(logging.WARNING):
+        assert keeper_in(tmp_path).best_score() is None
+    assert "is not compared with what follows" in caplog.text
+
+
+def test_panoptic_quality_goes_before_mask_ap() -> None:
+    assert main_figure({"PQ": 0.5, "mask_AP": 0.25}) == 0.5
+    assert main_figure({}) == 0.0
