@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from fuzz_mutations import mutated
@@ -28,13 +29,9 @@ from model.pictures.header import read_header
 from service.configuration.settings import Settings
 
 HANG_S = 5.0
-
-
+_PROGRAM = Path(__file__).with_name("fuzz_images.py")
 _MEMORY_BYTES = 4 * 2**30
-
-
 _POLL_S = 0.05
-
 
 _REFUSALS: dict[type[ImageError], str] = {
     ImageTooLargeError: "too large",
@@ -42,10 +39,7 @@ _REFUSALS: dict[type[ImageError], str] = {
     ImageError: "not an image",
 }
 
-
 _MAX_PIXELS = Settings.model_fields["max_pixels"].default
-
-
 _MAX_SIDE = Settings.model_fields["max_side"].default
 
 
@@ -122,7 +116,7 @@ def watch(seed: int, first: int, last: int) -> Iterator[Outcome]:
             progress[:16] = struct.pack("<qd", first, time.monotonic() + 60)  # it has to start
             process = subprocess.Popen(
                 [
-                    *(sys.executable, __file__, "--seed", str(seed)),
+                    *(sys.executable, str(_PROGRAM), "--seed", str(seed)),
                     *("--child", str(shared.fileno()), str(first), str(last)),
                 ],
                 stdout=output,
@@ -133,6 +127,7 @@ def watch(seed: int, first: int, last: int) -> Iterator[Outcome]:
             hung = _wait(process, progress)
             at, _ = struct.unpack("<qd", progress[:16])
             output.seek(0)
+            begun_at = first
             for line in output.read().splitlines():
                 try:
                     outcome = Outcome(**json.loads(line))
@@ -147,6 +142,8 @@ def watch(seed: int, first: int, last: int) -> Iterator[Outcome]:
                 name = mutated(seeds, seed, at)[0].name
                 yield Outcome(number=at, name=name, result="defect", seconds=0, defect=text)
                 first = at + 1
+            elif first == begun_at:
+                raise RuntimeError("the child has run no case, and says that all is well")
 
 
 def _wait(process: subprocess.Popen[bytes], progress: mmap.mmap) -> str | None:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from model.pictures.errors import ImageError, ImageTooLargeError, UnsupportedImageError
 from model.pictures.header import ImageHeader, read_header
 from model.pictures.jpeg_decoder import decode_jpeg
+from model.pictures.jpeg_scans import check_scans
 from model.pictures.jpeg_segments import check_jpeg_end
 from model.pictures.png_chunks import pixel_chunks
+from model.pictures.png_rows import PngFile, check_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,16 +50,8 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-class _JpegFile(JpegImageFile):
-    """A JPEG whose resolution nobody asks for: broken EXIF cannot disturb the opening."""
-
-    def _read_dpi_from_exif(self) -> None:
-        pass
-
-
 _FILE_CLASSES: dict[str, type[ImageFile]] = {
-    "JPEG": _JpegFile,
-    "PNG": PngImageFile,
+    "PNG": PngFile,
     "WebP": WebPImageFile,
     "BMP": BmpImageFile,
     "TIFF": TiffImageFile,
@@ -123,16 +115,14 @@ def _check_size(header: ImageHeader, max_pixels: int | None, max_side: int | Non
 
 def _decode(data: bytes, header: ImageHeader) -> np.ndarray:
     orientation = header.orientation
-    pixels: np.ndarray | None = None
     if header.format == "JPEG":
-        check_jpeg_end(data)  # of the other formats, the decoders miss what is missing
+        check_jpeg_end(data)
+        check_scans(data)
         pixels = decode_jpeg(data)
-    elif header.format == "PNG":
-        data = pixel_chunks(data)
-    elif header.format == "TIFF":
+    else:
+        pixels = _decode_with_pillow(pixel_chunks(data) if header.format == "PNG" else data, header)
+    if header.format == "TIFF":
         orientation = 1  # Pillow itself turns it upright, from the tag in its directory
-    if pixels is None:
-        pixels = _decode_with_pillow(data, header)
     turn = _UPRIGHT.get(orientation)
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
@@ -144,6 +134,8 @@ def _decode_with_pillow(data: bytes, header: ImageHeader) -> np.ndarray:
             raise ImageError(f"the {header.format} picture gives two different sizes")
         image.info.pop("xmp", None)  # only EXIF turns a picture, also a TIFF
         image.load()
+        if isinstance(image, PngFile):
+            check_rows(image, data)
         bits = image.tag_v2.get(_TAG_BITS_PER_SAMPLE) if isinstance(image, TiffImageFile) else None
         return np.array(_rgb(image, header.format, 12 if bits == (12,) else 16))
 

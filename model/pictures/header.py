@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from model.pictures.errors import ImageError, UnsupportedImageError
 from model.pictures.exif import EXIF_MARKER, directory, exif_orientation
-from model.pictures.jpeg_segments import jpeg_segments
+from model.pictures.jpeg_segments import frame_position, jpeg_segments
 
 # A PNG of 32 MiB in libpng's pieces of 8 KiB has a quarter of that.
 _MAX_CHUNKS = 16384
@@ -119,16 +119,14 @@ def _foreign_format(data: bytes) -> str | None:
 
 
 def _jpeg(data: bytes) -> tuple[int, int]:
-    for marker, position in jpeg_segments(data):
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            _, bits, height, width = struct.unpack_from(">HBHH", data, position)
-            if bits != 8 or marker not in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA):
-                raise UnsupportedImageError(
-                    f"a JPEG of {bits} bits and frame type {marker - 0xC0} is not decoded here; "
-                    "send baseline or progressive JPEG of 8 bits"
-                )
-            return height, width
-    raise ImageError("the JPEG picture has no frame header before its data")
+    marker, position = frame_position(data)
+    _, bits, height, width = struct.unpack_from(">HBHH", data, position)
+    if bits != 8 or marker not in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA):
+        raise UnsupportedImageError(
+            f"a JPEG of {bits} bits and frame type {marker - 0xC0} is not decoded here; "
+            "send baseline or progressive JPEG of 8 bits"
+        )
+    return height, width
 
 
 def _jpeg_exif(data: bytes) -> bytes:

@@ -69,6 +69,30 @@ def test_length_beyond_the_end_is_an_image_error():
         pixel_chunks(bytes(data))
 
 
+def test_data_in_many_chunks_becomes_one():
+    data = encode()
+    pixels = data[41:-16]
+    parts = b"".join(chunk(b"IDAT", pixels[i : i + 3]) + chunk(b"IDAT") for i in range(0, 60, 3))
+    split = data[:33] + parts + chunk(b"IDAT", pixels[60:]) + data[-12:]
+    assert pixel_chunks(split) == data
+    np.testing.assert_array_equal(decode_image(split), PIXELS)
+
+
+def test_more_chunks_than_any_encoder_makes_are_refused():
+    data = encode()
+    few, many = (data[:33] + chunk(b"IDAT") * number + data[33:] for number in (65_533, 65_534))
+    np.testing.assert_array_equal(decode_image(few), PIXELS)
+    with pytest.raises(ImageError, match="more than 65536 chunks"):
+        decode_image(many)
+
+
+def test_data_that_does_not_match_its_checksum_is_damaged():
+    data = bytearray(encode(compress_level=0))  # stored: zlib has nothing to stumble over
+    data[100] ^= 1
+    with pytest.raises(ImageError, match="does not match its checksum"):
+        decode_image(bytes(data))
+
+
 def test_chunk_of_no_proper_kind_is_left_to_the_decoder():
     data = with_chunk(b"a\0\0\0", b"")
     assert pixel_chunks(data) == data
