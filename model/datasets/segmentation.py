@@ -45,8 +45,7 @@ def read_shape(segmentation: Any, height: int, width: int) -> ReadShape:
         return ReadShape(None)
     if not isinstance(segmentation, list):
         return ReadShape(None, "polygon", f"{segmentation!r:.60}")
-    limit = _FARTHEST * max(height, width)
-    found = [(ring, _sound_polygon(ring, limit)) for ring in segmentation]
+    found = [(ring, _sound_polygon(ring, height, width)) for ring in segmentation]
     shape = tuple(corners.tobytes() for _, corners in found if corners is not None) or None
     broken = [f"{ring!r:.60}" for ring, corners in found if corners is None]
     return ReadShape(shape, "polygon", broken[0]) if broken else ReadShape(shape)
@@ -82,8 +81,12 @@ def _sound_counts(counts: Any, num_pixels: int) -> np.ndarray | None:
     return values if in_range and values.sum() == num_pixels else None
 
 
-def _sound_polygon(ring: Any, limit: float) -> np.ndarray | None:
-    """Return a flat list of corners as (2 n,) float64; None unless it can be drawn."""
+def _sound_polygon(ring: Any, height: int, width: int) -> np.ndarray | None:
+    """Return a flat list of corners as (2 n,) float64; None unless it can be drawn.
+
+    Drawing takes the memory of the outline: it may be as long as the picture has pixels, besides
+    once around all that corners may reach.
+    """
     if not isinstance(ring, list) or len(ring) < 6 or len(ring) % 2:
         return None
     try:
@@ -92,5 +95,9 @@ def _sound_polygon(ring: Any, limit: float) -> np.ndarray | None:
         return None
     if corners.ndim != 1 or corners.dtype.kind not in "iuf":
         return None
-    # A comparison with NaN is false.
-    return corners.astype(np.float64) if (np.abs(corners) <= limit).all() else None
+    farthest = _FARTHEST * max(height, width)
+    if not (np.abs(corners) <= farthest).all():  # NaN is not, either
+        return None
+    points = corners.astype(np.float64).reshape(-1, 2)
+    length = np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum()
+    return points.reshape(-1) if length <= height * width + 8 * farthest else None
