@@ -47,7 +47,7 @@ test-asan: install ## The CPU operations under the Address and UndefinedBehavior
 	tar -C model --exclude='*.so' -cf - . | tar -C build/asan/model -xf -
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 		LD_PRELOAD="$(foreach name,asan ubsan stdc++,$(shell c++ -print-file-name=lib$(name).so))" \
-		$(BIN)/pytest -o pythonpath='build/asan tests' -k 'not leave_no_memory' tests/model/operations/test_ops.py tests/model/operations/test_ops_blend.py tests/model/operations/test_ops_panoptic.py tests/model/operations/test_arguments.py tests/model/prediction/test_paste.py
+		$(BIN)/pytest -o pythonpath='build/asan tests' -k 'not leave_no_memory' tests/csrc/loaded_library.py tests/model/operations/test_ops.py tests/model/operations/test_ops_blend.py tests/model/operations/test_ops_panoptic.py tests/model/operations/test_arguments.py tests/model/prediction/test_paste.py
 
 # The tests of the kernels' emulation are in `make test`, too: fewer cases, no sanitizers.
 test-cuda-emulation: install ## The CUDA kernels as plain C++, sanitized, 100,000 cases

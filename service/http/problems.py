@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from fastapi import FastAPI
@@ -24,6 +25,23 @@ from service.errors import (
 )
 from service.watch.request_context import context_of
 from service.wording import nearest, quoted
+
+# What other servers call our routes, or a word in it; the first that fits is named.
+_OTHERS_WORDS = {
+    "/readyz": {"ready", "readiness"},
+    "/healthz": {"health", "healthcheck", "live", "livez", "liveness", "alive", "ping", "status"},
+    "/panoptic": {"panoptic", "semantic"},
+    "/segment": {
+        "segment", "segmentation", "instances", "predict", "predictions", "infer", "inference",
+        "invocations", "detect", "detections",
+    },
+    "/metrics": {"metrics", "prometheus", "stats"},
+    "/openapi.json": {"openapi"},
+    "/docs": {"docs", "doc", "redoc", "swagger", "help"},
+    "/models": {"models", "model"},
+}  # fmt: skip
+_WORD = re.compile(r"[a-z]+")
+_MAX_PATH = 1000
 
 
 def problem_response(error: ServiceError, request_id: str) -> Response:
@@ -65,11 +83,20 @@ def install_problem_handlers(app: FastAPI, paths: Iterable[str]) -> None:
     app.add_exception_handler(RequestValidationError, on_invalid)
 
 
+def _meant_route(path: str, paths: tuple[str, ...]) -> str:
+    """Return the route of ours that does what the path says, or else the one most like it."""
+    words = set(_WORD.findall(path[:_MAX_PATH].lower()))
+    for route, meant_by in _OTHERS_WORDS.items():
+        if route in paths and not words.isdisjoint(meant_by):
+            return route
+    return nearest(path, paths)
+
+
 def _translate(error: HTTPException, request: Request, paths: tuple[str, ...]) -> ServiceError:
     path = request.url.path
     if error.status_code == 404:
         return NoSuchRouteError(
-            f"there is no route {quoted(path)}; the nearest one is {nearest(path, paths)}"
+            f"there is no route {quoted(path)}; the nearest one is {_meant_route(path, paths)}"
         )
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "another method")

@@ -17,6 +17,11 @@ from service.errors import MalformedError, TooLargeError
 MAX_PART_HEAD_BYTES = 16 * 2**10
 
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
+# What browsers, Node, httpx and requests write for what would break the line (WHATWG's rule for
+# multipart/form-data); a percent sign they leave as it is, so other escapes are the name's own.
+_ESCAPED = re.compile(rb"%(?:0A|0D|22)")
+# aiohttp escapes all else than these, percent signs too.
+_WHOLLY_ESCAPED = re.compile(rb"(?:[A-Za-z0-9_.~-]|%[0-9A-F]{2})*")
 # RFC 5987: charset'language'characters, percent-encoded.
 _EXTENDED_FILE_NAME = re.compile(
     rb";\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[^';\s]*'([^';\s]*)", re.IGNORECASE
@@ -78,29 +83,41 @@ def _parse_part(body: bytes, start: int, end: int) -> Part:
             "a part of the multipart body has no header, or one of more than "
             f"{MAX_PART_HEAD_BYTES} bytes; check the boundary"
         )
+    is_first = True
     for line in body[first + 2 : head_end].split(b"\r\n"):
         field, _, value = line.partition(b":")
         if field.strip().lower() == b"content-disposition":
-            return _name_part(value.strip(), body[head_end + 4 : end])
+            return _name_part(value.strip(), body[head_end + 4 : end], is_first=is_first)
+        is_first = False
     raise MalformedError("a part of the multipart body has no Content-Disposition; name it")
 
 
-def _name_part(disposition: bytes, data: bytes) -> Part:
+def _name_part(disposition: bytes, data: bytes, *, is_first: bool) -> Part:
+    """Return the part; `is_first` says whether its disposition is the first field of its head."""
     kind, options = parse_options_header(disposition)
     if kind != b"form-data" or b"name" not in options:
         raise MalformedError("a part of the multipart body has no name; call it 'image'")
-    file_name = options.get(b"filename")
-    return Part(
-        name=options[b"name"].decode("utf-8", "replace"),
-        file_name=_extended_file_name(disposition)
-        if file_name is None
-        else file_name.decode("utf-8", "replace"),
-        data=data,
-    )
+    file_name = _extended_file_name(disposition)
+    if file_name is None and b"filename" in options:
+        file_name = _plain_file_name(options[b"filename"], is_first=is_first)
+    return Part(name=options[b"name"].decode("utf-8", "replace"), file_name=file_name, data=data)
+
+
+def _plain_file_name(written: bytes, *, is_first: bool) -> str:
+    """Return the name in `filename`, as it was before its sender escaped it."""
+    # Of the senders known, aiohttp alone writes other fields before the disposition.
+    if not is_first and _WHOLLY_ESCAPED.fullmatch(written):
+        name = unquote_to_bytes(written)
+    else:
+        name = _ESCAPED.sub(lambda found: unquote_to_bytes(found[0]), written)
+    return name.decode("utf-8", "replace")
 
 
 def _extended_file_name(disposition: bytes) -> str | None:
-    """Return the name in `filename*`, which RFC 7578 forbids and some clients send alone."""
+    """Return the name in `filename*`, which RFC 7578 forbids and some clients send all the same.
+
+    It goes before `filename`, where such clients write what older readers understand.
+    """
     found = _EXTENDED_FILE_NAME.search(_QUOTED.sub(b'""', disposition))
     if found is None:
         return None

@@ -13,6 +13,37 @@ def test_unknown_route_is_404_naming_the_nearest() -> None:
     assert_problem(answer, 404, "'/segmnt'", "/segment")
 
 
+@pytest.mark.parametrize(
+    ("guess", "route"),
+    [
+        ("/health/ready", "/readyz"),
+        ("/ready", "/readyz"),
+        ("/health", "/healthz"),
+        ("/health/live", "/healthz"),
+        ("/livez", "/healthz"),
+        ("/ping", "/healthz"),
+        ("/v1/models", "/models"),
+        ("/v2/models/small/infer", "/segment"),
+        ("/v1/models/small:predict", "/segment"),
+        ("/predict", "/segment"),
+        ("/invocations", "/segment"),
+        ("/api/v1/segment", "/segment"),
+        ("/segment/", "/segment"),
+        ("/v1/panoptic-segmentation", "/panoptic"),
+        ("/panoptc", "/panoptic"),
+        ("/stats/prometheus", "/metrics"),
+        ("/swagger/index.html", "/docs"),
+        ("/redoc", "/docs"),
+        ("/openapi.yaml", "/openapi.json"),
+        ("/HEALTH", "/healthz"),
+    ],
+)
+def test_other_servers_name_for_a_route_gets_ours(guess: str, route: str) -> None:
+    answer = call(app_of(), "GET", guess)
+    assert_problem(answer, 404)
+    assert answer.json()["detail"].endswith(f"the nearest one is {route}")
+
+
 def test_wrong_method_is_405_naming_the_right_one() -> None:
     answer = call(app_of(), "GET", "/segment")
     assert_problem(answer, 405, "POST")

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from urllib.parse import quote
+
+import httpx
 import pytest
 
 from service.errors import MalformedError, TooLargeError
@@ -71,15 +74,59 @@ def test_head_of_a_part_without_end_is_malformed() -> None:
         ("filename*=UTF-8''%C3%BC%20b.png", "ü b.png"),
         ("filename*=iso-8859-1'de'%FC.png", "ü.png"),
         ("Filename* = utf-8''a%2Cb", "a,b"),
-        ("filename*=UTF-8''other; filename=plain", "plain"),
+        ("filename*=UTF-8''other; filename=plain", "other"),
+        ("filename=\"=?utf-8?B?w7w=?=\"; filename*=utf-8''%C3%BC", "ü"),
         ("filename*=utf-16''%00a", None),
+        ("filename*=utf-16''%00a; filename=plain", "plain"),
         ("filename*=no-such-charset", None),
         ("x=\"; filename*=UTF-8''inside\"", None),
     ],
 )
-def test_extended_file_name_is_read_where_it_comes_alone(
+def test_extended_file_name_is_read_before_the_plain_one(
     parameters: str, expected: str | None
 ) -> None:
     head = f"Content-Disposition: form-data; name=image; {parameters}"
     [part] = split_form(f"--xx\r\n{head}\r\n\r\n1\r\n--xx--".encode(), TYPE, 1)
     assert (part.file_name, part.data) == (expected, b"1")
+
+
+NAMES = (
+    'a"b.jpg', "100%.jpg", "100%25.jpg", "my%20photo.jpg", "Fußgänger 人.jpg", "a;b.jpg",
+    "it's.jpg", "a\nb.jpg", "a\\b.jpg", "plain.jpg",
+)  # fmt: skip
+
+
+def file_name_in(disposition_and_more: bytes) -> str | None:
+    [part] = split_form(b"--xx\r\n" + disposition_and_more + b"\r\n\r\n1\r\n--xx--", TYPE, 1)
+    return part.file_name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_httpx_file_names_come_out_as_they_were(name: str) -> None:
+    request = httpx.Request("POST", "http://host", files={"image": (name, b"1")})
+    [part] = split_form(request.read(), request.headers["Content-Type"], 1)
+    assert part.file_name == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_browsers_file_names_come_out_as_they_were(name: str) -> None:
+    # https://html.spec.whatwg.org/#multipart-form-data: these three characters and no others.
+    escaped = name.replace("\n", "%0A").replace("\r", "%0D").replace('"', "%22")
+    head = (
+        f'Content-Disposition: form-data; name="image"; filename="{escaped}"\r\nContent-Type: a/b'
+    )
+    assert file_name_in(head.encode()) == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_aiohttps_file_names_come_out_as_they_were(name: str) -> None:
+    head = (
+        "Content-Type: image/jpeg\r\n"
+        f'Content-Disposition: form-data; name="image"; filename="{quote(name, safe="")}"'
+    )
+    assert file_name_in(head.encode()) == name
+
+
+def test_curls_file_name_with_a_quotation_mark_comes_out_as_it_was() -> None:
+    head = b'Content-Disposition: form-data; name="image"; filename="a\\"b.jpg"'
+    assert file_name_in(head) == 'a"b.jpg'
