@@ -74,6 +74,14 @@ class Categories:
         seen = start if len(text) <= _MAX_SEARCHED else f"{start}…"
         raise ValueError(f"unknown class {seen!r}; {hint}")
 
+    def ids(self, *wanted: str | int) -> frozenset[int]:
+        """Return the ids of the categories with those names or ids, each as `find` takes it.
+
+        Raises:
+            ValueError: as for `find`.
+        """
+        return frozenset(self.find(one).id for one in wanted)
+
     @cached_property
     def _by_id(self) -> dict[int, Category]:
         return {category.id: category for category in (*self.things, *self.stuff)}

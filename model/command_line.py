@@ -60,28 +60,16 @@ def open_predictor(args: argparse.Namespace) -> tuple[Predictor, str, str]:
         ValueError: no such model, categories or device.
     """
     # These take seconds to import; --help and a misspelt argument need not wait for them.
+    from model.prediction.device import find_device
     from model.prediction.predictor import Predictor
     from model.zoo import open_model as zoo
 
-    _check_device(args.device)
+    device = find_device(args.device)
     checkpoint = zoo.open_model(
         args.weights or zoo.DEFAULT_MODEL,
         config=args.config,
         overrides=[part for pair in args.override for part in pair],
         categories=args.categories,
     )
-    predictor = Predictor.from_checkpoint(checkpoint, args.device)
+    predictor = Predictor.from_checkpoint(checkpoint, str(device))
     return predictor, checkpoint.config.name, checkpoint.sha256
-
-
-def _check_device(name: str) -> None:
-    import torch
-
-    if name == "auto":
-        return
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"--device {name}: give auto, cpu, cuda or cuda:1") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"--device {name}: there are {torch.cuda.device_count()} CUDA devices")

@@ -38,6 +38,7 @@ class _Job:
     task: str
     masks: Any
     options: PredictOptions
+    batch_size: int
     overlays: dict[PictureFile, Path]
 
 
@@ -66,10 +67,9 @@ def _run(args: argparse.Namespace) -> int:
         raise ValueError(f"--output {args.output} must be a file in a folder open to writing")
     predictor, name, sha256 = open_predictor(args)
     job = _make_job(args, predictor, overlays)
-    batch_size = args.batch_size or usual_batch_size(predictor.device.type)
     answers: list[dict[str, Any]] = []
     with tqdm(total=len(pictures), unit="picture", file=sys.stderr, disable=None) as bar:
-        for batch in read_batches(pictures, batch_size):
+        for batch in read_batches(pictures, job.batch_size):
             for picture, pixels in batch:
                 if isinstance(pixels, str):
                     _say(f"{picture.name}: {pixels}")
@@ -105,16 +105,18 @@ def _make_job(
         options=PredictOptions(
             score_threshold=args.score_threshold,
             max_instances=args.max_instances,
-            category_ids=frozenset(predictor.categories.find(n).id for n in names) or None,
+            category_ids=predictor.categories.ids(*names) or None,
             masks=args.masks in ("rle", "polygon") or (task == "instance" and bool(overlays)),
         ),
+        batch_size=args.batch_size or usual_batch_size(predictor.device.type),
         overlays=overlays,
     )
 
 
 def _segment(job: _Job, pictures: list[tuple[PictureFile, np.ndarray]]) -> list[dict[str, Any]]:
     categories = job.predictor.categories
-    results = job.predictor.segment([image for _, image in pictures], job.options)
+    images = [image for _, image in pictures]
+    results = job.predictor.segment(images, job.options, batch_size=job.batch_size)
     answers = []
     for (picture, image), result in zip(pictures, results, strict=True):
         answers.append(segment_answer(result, categories, image_id=picture.name, masks=job.masks))
@@ -125,7 +127,8 @@ def _segment(job: _Job, pictures: list[tuple[PictureFile, np.ndarray]]) -> list[
 
 def _panoptic(job: _Job, pictures: list[tuple[PictureFile, np.ndarray]]) -> list[dict[str, Any]]:
     categories = job.predictor.categories
-    results = job.predictor.panoptic([image for _, image in pictures], job.options)
+    images = [image for _, image in pictures]
+    results = job.predictor.panoptic(images, job.options, batch_size=job.batch_size)
     answers = []
     for (picture, image), result in zip(pictures, results, strict=True):
         answers.append(panoptic_answer(result, categories, image_id=picture.name, masks=job.masks))

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+# Of a score as answers tell it. Rounding hides what the company of a picture or the number of
+# threads changes in the last bits.
+SCORE_DECIMALS = 6
+
 
 class RLE(TypedDict):
     """COCO compressed run lengths: `size` is [height, width], `counts` column-major, ASCII.

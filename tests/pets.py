@@ -87,7 +87,8 @@ class KnowingPredictor:
         self.batches: list[list[tuple[int, ...]]] = []
         self.options: list[Any] = []
 
-    def segment(self, images, options, *, stages):
+    def segment(self, images, options, *, stages, batch_size):
+        assert batch_size == len(images)
         self.batches.append([image.shape[:2] for image in images])
         self.options.append(options)
         return [self._instances(*image.shape[:2]) for image in images]
@@ -104,13 +105,13 @@ class KnowingPredictor:
             areas=np.array([mask.sum()]),
         )
 
-    def panoptic(self, images, options, *, stages):
+    def panoptic(self, images, options, *, stages, batch_size):
         self.options.append(options)
         return self._partitions(images)
 
-    def segment_and_panoptic(self, images, segment_options, panoptic_options, *, stages):
-        found = self.segment(images, segment_options, stages=stages)
-        return list(zip(found, self.panoptic(images, panoptic_options, stages=stages), strict=True))
+    def segment_and_panoptic(self, images, segment_options, panoptic_options, **how):
+        found = self.segment(images, segment_options, **how)
+        return list(zip(found, self.panoptic(images, panoptic_options, **how), strict=True))
 
     def _partitions(self, images) -> list[PanopticSegmentation]:
         results = []

@@ -40,7 +40,7 @@ _BUILT_IN_BASE = "Base-BlendMask.yaml"
 
 
 def read_config(
-    path: Path, overrides: Sequence[str] = (), *, for_training: bool = False
+    path: str | Path, overrides: Sequence[str] = (), *, for_training: bool = False
 ) -> ModelConfig:
     """Return the configuration in a BlendMask YAML file of AdelaiDet's.
 
@@ -54,6 +54,7 @@ def read_config(
         ValueError: a file cannot be read, or an option is unknown, of a wrong type or asks for
             something this network cannot do; the message names it and what would be right.
     """
+    path = Path(path).expanduser()
     qualified = f"{path.resolve().parent.name}/{path.stem}"
     name = qualified if qualified in PRESETS else path.stem
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from model.masks.panoptic_png import panoptic_png
 from model.masks.polygons import polygons
-from model.prediction.options import SCORE_DECIMALS
+from model.structures import SCORE_DECIMALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

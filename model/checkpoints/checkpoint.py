@@ -61,7 +61,7 @@ class Checkpoint:
 
 
 def load(
-    path: Path,
+    path: str | Path,
     *,
     config: ModelConfig | None = None,
     categories: Categories | None = None,
@@ -78,6 +78,7 @@ def load(
             another network, holds several or values that are no numbers, or does not fit the
             configuration or the categories.
     """
+    path = Path(path)
     file = read_tensor_file(path, member=member)
     if is_backbone_only(file.tensors):
         raise ValueError(
@@ -109,13 +110,14 @@ def load(
     )
 
 
-def save(path: Path, checkpoint: Checkpoint) -> None:
+def save(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write our file, whole or not at all; `load` gives the same checkpoint back.
 
     Raises:
         ValueError: the tensors do not fit the configuration or are no numbers, or the file
             cannot be written.
     """
+    path = Path(path).expanduser()
     check_fit(checkpoint.tensors, checkpoint.config)
     check_finite(checkpoint.tensors)
     _suitable(checkpoint.categories, checkpoint.config)

@@ -199,15 +199,16 @@ def _predict(
     run: _Run, images: Sequence[np.ndarray]
 ) -> tuple[Sequence[Instances], Sequence[PanopticSegmentation]]:
     """Return the pictures' instances and partitions, none of what is not measured."""
-    predictor, stages = run.predictor, run.stages
+    predictor = run.predictor
+    how: Any = {"stages": run.stages, "batch_size": len(images)}
     if run.partitions is None:
         assert run.instances is not None
-        return predictor.segment(images, _segment_options(run.instances), stages=stages), ()
+        return predictor.segment(images, _segment_options(run.instances), **how), ()
     panoptic_options = PredictOptions(category_ids=run.partitions.classes.ids, masks=False)
     if run.instances is None:
-        return (), predictor.panoptic(images, panoptic_options, stages=stages)
+        return (), predictor.panoptic(images, panoptic_options, **how)
     both = predictor.segment_and_panoptic(
-        images, _segment_options(run.instances), panoptic_options, stages=stages
+        images, _segment_options(run.instances), panoptic_options, **how
     )
     return [instances for instances, _ in both], [partition for _, partition in both]
 

@@ -12,6 +12,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from model.pictures.errors import ImageError, ImageTooLargeError, UnsupportedImageError
+from model.pictures.exif import exif_orientation
 from model.pictures.header import ImageHeader, read_header
 from model.pictures.jpeg_decoder import decode_jpeg
 from model.pictures.jpeg_scans import check_scans
@@ -31,6 +32,7 @@ __all__ = [
     "UnsupportedImageError",
     "decode_image",
     "read_header",
+    "upright_pixels",
 ]
 
 # Where Pillow sees a decompression bomb (twice its MAX_IMAGE_PIXELS). The file classes are used
@@ -98,6 +100,23 @@ def decode_image(
             "readers take differently; save it anew"
         )
     return upright
+
+
+def upright_pixels(image: Image.Image) -> np.ndarray:
+    """Return what `decode_image` would of the file that a PIL picture was read from.
+
+    The PIL picture stays as it is.
+
+    Raises:
+        UnsupportedImageError: samples that are not 1 to 16 bit integers.
+        OSError: Pillow cannot read its file.
+    """
+    image.load()  # this turns a TIFF upright, and finds what comes late in a PNG
+    exif = image.info.get("exif", b"")
+    orientation = 1 if image.format == "TIFF" else exif_orientation(exif)
+    pixels = np.array(_rgb(image.copy(), image.format or "picture", 16))
+    turn = _UPRIGHT.get(orientation)
+    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
 def _check_size(header: ImageHeader, max_pixels: int | None, max_side: int | None) -> None:

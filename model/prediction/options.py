@@ -6,9 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Of a score as answers tell it. Rounding hides what the company of a picture or the number of
-# threads changes in the last bits.
-SCORE_DECIMALS = 6
+from model.structures import SCORE_DECIMALS
 
 
 @dataclass(frozen=True, kw_only=True)

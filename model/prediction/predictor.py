@@ -1,15 +1,16 @@
 """Pictures in, results out, no state between calls.
 
-The command line, the service, the evaluation and the benchmarks all go through `Predictor`:
-what is measured is what is served.
+A notebook, the command line, the service, the evaluation and the benchmarks all go through
+`Predictor`: what is measured is what is served. The file is longer than most because two methods
+are typed twice, for one picture and for several.
 """
 # N images
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar, overload
 
 import numpy as np
 import torch
@@ -17,15 +18,21 @@ import torch
 from model.categories import Categories
 from model.checkpoints import checkpoint as checkpoints
 from model.config import ModelConfig
-from model.geometry import canvas_size
 from model.network.blendmask import BlendMask
+from model.pictures.pixels import Picture, as_list
+from model.prediction.by_canvas import run_by_canvas
+from model.prediction.device import find_device
 from model.prediction.options import EVERYTHING, PredictOptions, one_each
-from model.prediction.preprocess import PictureMap, check_picture, prepare
+from model.prediction.preprocess import PictureMap, prepare
 from model.prediction.readout import Readout
+from model.prediction.results import LabelledInstances, LabelledPartition
 from model.prediction.stages import StageTimes
-from model.structures import DensePredictions, ImageBatch, Instances, PanopticSegmentation
+from model.structures import DensePredictions, ImageBatch
 
 __all__ = ["EVERYTHING", "PredictOptions", "Predictor"]
+
+# The most pictures in a batch, where nobody says: what fits into the memory of most machines.
+BATCH_SIZE = 8
 
 _Options = TypeVar("_Options")
 _Result = TypeVar("_Result")
@@ -34,9 +41,9 @@ _Result = TypeVar("_Result")
 class Predictor:
     """A network on a device, with what is needed to read its output.
 
-    `segment` and `panoptic` do all of it. A server that has the next pictures at hand calls
-    their two halves: `prepare` in any thread, then `segment_batch` or `panoptic_batch` in the
-    one that runs the network.
+    `load` opens one; `segment` and `panoptic` do all of it. A server that has the next pictures
+    at hand calls their two halves: `prepare` in any thread, then `segment_batch` or
+    `panoptic_batch` in the one that runs the network.
     """
 
     def __init__(
@@ -57,6 +64,31 @@ class Predictor:
             self._preparing = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
 
     @classmethod
+    def load(
+        cls,
+        weights: str | Path,
+        config: str | Path | None = None,
+        device: torch.device | str = "auto",
+    ) -> Predictor:
+        """Return a predictor for weights from anywhere, fetched first if need be.
+
+        Args:
+            weights: a bundled name (`small`), a released one (`R_50_3x`), a path, a hub file
+                (`owner/repo:file`), or an address (`https://…#sha256=<hex>`).
+            config: a released configuration's name or an AdelaiDet YAML file; None takes what
+                the name or the file says, or what the tensors fit.
+            device: auto, cpu, cuda or cuda:1; "auto" is a CUDA device if there is one.
+        Raises:
+            ValueError: the weights cannot be had or read, do not fit the configuration, or there
+                is no such device.
+        """
+        # The hub's client takes its time to import; who has a checkpoint need not wait for it.
+        from model.zoo.open_model import open_model
+
+        chosen = find_device(device)
+        return cls.from_checkpoint(open_model(weights, config=config), str(chosen))
+
+    @classmethod
     def from_checkpoint(cls, checkpoint: checkpoints.Checkpoint, device: str = "auto") -> Predictor:
         """Return a predictor for a checkpoint; "auto" takes a CUDA device if there is one."""
         if device == "auto":
@@ -64,53 +96,105 @@ class Predictor:
         model = checkpoints.build_model(checkpoint, device)
         return cls(model, checkpoint.config, checkpoint.categories, device)
 
+    @overload  # a str is an iterable of str, too; as the first overload says, it is a path
+    def segment(  # type: ignore[overload-overlap]
+        self,
+        images: Picture,
+        options: PredictOptions | Sequence[PredictOptions] = ...,
+        *,
+        stages: StageTimes | None = ...,
+        batch_size: int = ...,
+    ) -> LabelledInstances: ...
+
+    @overload
     def segment(
         self,
-        images: Sequence[np.ndarray],
+        images: Iterable[Picture],
+        options: PredictOptions | Sequence[PredictOptions] = ...,
+        *,
+        stages: StageTimes | None = ...,
+        batch_size: int = ...,
+    ) -> list[LabelledInstances]: ...
+
+    def segment(
+        self,
+        images: Picture | Iterable[Picture],
         options: PredictOptions | Sequence[PredictOptions] = EVERYTHING,
         *,
         stages: StageTimes | None = None,
-    ) -> list[Instances]:
-        """Return each picture's instances.
+        batch_size: int = BATCH_SIZE,
+    ) -> LabelledInstances | list[LabelledInstances]:
+        """Return a picture's instances; a list of them for a list of pictures.
 
         Pictures that share a canvas run as one batch; the canvas depends on the picture and
         the configuration alone, so company changes no answer.
 
         Args:
-            images: upright RGB uint8 (H, W, 3) arrays of any sizes.
+            images: one picture, or several of any sizes. A picture is a path, the bytes of a
+                file, an upright RGB uint8 (H, W, 3) array, or a PIL picture
+                (`model.pictures.pixels.pixels_of` has the whole list).
             options: for all pictures, or one for each.
             stages: receives the seconds spent in "preprocess", "forward" and "postprocess".
+            batch_size: the most pictures in a batch.
 
         Raises:
-            ValueError: a picture is no such array, or the options don't fit.
+            ValueError: a picture is no such thing, or the options don't fit.
+            OSError: a file cannot be read.
         """
-        chosen = one_each(options, len(images))
-        return self._by_canvas(self.segment_batch, images, chosen, stages or StageTimes())
+        pictures, several = as_list(images)
+        chosen = one_each(options, len(pictures))
+        results = self._run(self.segment_batch, pictures, chosen, stages, batch_size)
+        return results if several else results[0]
+
+    @overload  # a str is an iterable of str, too; as the first overload says, it is a path
+    def panoptic(  # type: ignore[overload-overlap]
+        self,
+        images: Picture,
+        options: PredictOptions | Sequence[PredictOptions] = ...,
+        *,
+        stages: StageTimes | None = ...,
+        batch_size: int = ...,
+    ) -> LabelledPartition: ...
+
+    @overload
+    def panoptic(
+        self,
+        images: Iterable[Picture],
+        options: PredictOptions | Sequence[PredictOptions] = ...,
+        *,
+        stages: StageTimes | None = ...,
+        batch_size: int = ...,
+    ) -> list[LabelledPartition]: ...
 
     def panoptic(
         self,
-        images: Sequence[np.ndarray],
+        images: Picture | Iterable[Picture],
         options: PredictOptions | Sequence[PredictOptions] = EVERYTHING,
         *,
         stages: StageTimes | None = None,
-    ) -> list[PanopticSegmentation]:
-        """Return each picture's partition; arguments as for `segment`.
+        batch_size: int = BATCH_SIZE,
+    ) -> LabelledPartition | list[LabelledPartition]:
+        """Return a picture's partition, or a list of them; arguments as for `segment`.
 
         Raises:
             ValueError: the network has no semantic head, or as for `segment`.
+            OSError: a file cannot be read.
         """
         self._check_semantic()
-        chosen = one_each(options, len(images))
-        return self._by_canvas(self.panoptic_batch, images, chosen, stages or StageTimes())
+        pictures, several = as_list(images)
+        chosen = one_each(options, len(pictures))
+        results = self._run(self.panoptic_batch, pictures, chosen, stages, batch_size)
+        return results if several else results[0]
 
     def segment_and_panoptic(
         self,
-        images: Sequence[np.ndarray],
+        images: Sequence[Picture],
         segment_options: PredictOptions = EVERYTHING,
         panoptic_options: PredictOptions = EVERYTHING,
         *,
         stages: StageTimes | None = None,
-    ) -> list[tuple[Instances, PanopticSegmentation]]:
+        batch_size: int = BATCH_SIZE,
+    ) -> list[tuple[LabelledInstances, LabelledPartition]]:
         """Return what `segment` and `panoptic` would, from one pass through the network.
 
         Raises:
@@ -118,7 +202,7 @@ class Predictor:
         """
         self._check_semantic()
         chosen = [(segment_options, panoptic_options)] * len(images)
-        return self._by_canvas(self._both_of_batch, images, chosen, stages or StageTimes())
+        return self._run(self._both_of_batch, images, chosen, stages, batch_size)
 
     def prepare(self, images: Sequence[np.ndarray], *, picture_map: PictureMap = map) -> ImageBatch:
         """Return pictures of one canvas as a batch on the device, once it is there.
@@ -148,7 +232,7 @@ class Predictor:
         options: PredictOptions | Sequence[PredictOptions] = EVERYTHING,
         *,
         stages: StageTimes | None = None,
-    ) -> list[Instances]:
+    ) -> list[LabelledInstances]:
         """Return the instances of each picture of a batch; as `segment`, "preprocess" aside."""
         stages = stages or StageTimes()
         with stages.measure("forward"):
@@ -162,7 +246,7 @@ class Predictor:
         options: PredictOptions | Sequence[PredictOptions] = EVERYTHING,
         *,
         stages: StageTimes | None = None,
-    ) -> list[PanopticSegmentation]:
+    ) -> list[LabelledPartition]:
         """Return the partition of each picture of a batch; as `panoptic`, "preprocess" aside."""
         self._check_semantic()
         stages = stages or StageTimes()
@@ -185,7 +269,7 @@ class Predictor:
         batch: ImageBatch,
         predictions: DensePredictions,
         options: PredictOptions | Sequence[PredictOptions] = EVERYTHING,
-    ) -> list[Instances]:
+    ) -> list[LabelledInstances]:
         """Return the instances of each picture of a batch that `forward` has been through."""
         chosen = one_each(options, len(batch.output_sizes))
         return self._readout.instances(batch, predictions, chosen)
@@ -196,7 +280,7 @@ class Predictor:
         options: Sequence[tuple[PredictOptions, PredictOptions]],
         *,
         stages: StageTimes,
-    ) -> list[tuple[Instances, PanopticSegmentation]]:
+    ) -> list[tuple[LabelledInstances, LabelledPartition]]:
         with stages.measure("forward"):
             predictions = self.forward(batch)
         with stages.measure("postprocess"):
@@ -204,29 +288,24 @@ class Predictor:
             partitions = self._readout.partitions(batch, predictions, [two for _, two in options])
         return list(zip(instances, partitions, strict=True))
 
-    def _by_canvas(
+    def _run(
         self,
-        run: Callable[..., list[_Result]],
-        images: Sequence[np.ndarray],
+        of_batch: Callable[..., list[_Result]],
+        pictures: Sequence[Picture],
         options: Sequence[_Options],
-        stages: StageTimes,
+        stages: StageTimes | None,
+        batch_size: int,
     ) -> list[_Result]:
-        """Return the results in the order of the pictures, run in one batch for each canvas.
+        times = stages or StageTimes()
 
-        Args:
-            options: one for each picture.
-        """
-        by_canvas: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
-        for number, image in enumerate(images):
-            check_picture(image)
-            by_canvas[canvas_size(image.shape[0], image.shape[1], self.config.input)].append(number)
-        results: dict[int, _Result] = {}
-        for numbers in by_canvas.values():
-            with stages.measure("preprocess"):
-                batch = self.prepare([images[number] for number in numbers])
-            found = run(batch, [options[number] for number in numbers], stages=stages)
-            results.update(zip(numbers, found, strict=True))
-        return [results[number] for number in range(len(images))]
+        def run(images: list[np.ndarray], chosen: list[_Options]) -> list[_Result]:
+            with times.measure("preprocess"):
+                batch = self.prepare(images)
+            return of_batch(batch, chosen, stages=times)
+
+        return run_by_canvas(
+            run, pictures, options, config=self.config.input, batch_size=batch_size
+        )
 
     def _check_semantic(self) -> None:
         if self.config.semantic is None:

@@ -18,13 +18,8 @@ from model.prediction import panoptic
 from model.prediction.options import PredictOptions
 from model.prediction.paste import BoxedMaps, PastedMasks, paste
 from model.prediction.postprocess import detect, mask_probabilities, place_on_picture
-from model.structures import (
-    DensePredictions,
-    Detections,
-    ImageBatch,
-    Instances,
-    PanopticSegmentation,
-)
+from model.prediction.results import LabelledInstances, LabelledPartition
+from model.structures import DensePredictions, Detections, ImageBatch
 
 # A score is the root of class probability × centerness; squaring a threshold may round it up.
 _ROUNDING = 1 - 1e-6
@@ -70,7 +65,7 @@ class Readout:
         batch: ImageBatch,
         predictions: DensePredictions,
         options: Sequence[PredictOptions],
-    ) -> list[Instances]:
+    ) -> list[LabelledInstances]:
         """Return each picture's instances; what the device made of them comes in few copies.
 
         Args:
@@ -81,7 +76,8 @@ class Readout:
         masks = self._masks(views, selected, options)
         rows = fetch_groups([(boxes, found.scores, found.classes) for found, boxes in selected])
         return [
-            Instances(
+            LabelledInstances(
+                categories=self._categories,
                 height=view.output_size[0],
                 width=view.output_size[1],
                 boxes_xyxy=boxes.numpy(),
@@ -99,12 +95,12 @@ class Readout:
         batch: ImageBatch,
         predictions: DensePredictions,
         options: Sequence[PredictOptions],
-    ) -> list[PanopticSegmentation]:
+    ) -> list[LabelledPartition]:
         """Return each picture's partition; the predictions have semantic logits."""
         views = _views(batch, predictions)
         return [self._partition(view, wanted) for view, wanted in zip(views, options, strict=True)]
 
-    def _partition(self, view: _View, options: PredictOptions) -> PanopticSegmentation:
+    def _partition(self, view: _View, options: PredictOptions) -> LabelledPartition:
         assert view.predictions.semantic_logits is not None
         rules = self._config.panoptic
         least_score = max(options.least_score, rules.instance_score_threshold)
@@ -129,7 +125,10 @@ class Readout:
         ]
         things = [segment.id for segment in wanted if segment.is_thing]
         stuff = [segment.id for segment in wanted if not segment.is_thing]
-        return panoptic.choose(result, {*things[: options.max_instances], *stuff})
+        chosen = panoptic.choose(result, {*things[: options.max_instances], *stuff})
+        return LabelledPartition(
+            categories=self._categories, segment_ids=chosen.segment_ids, segments=chosen.segments
+        )
 
     def _masks(
         self,

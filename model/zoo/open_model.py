@@ -46,18 +46,18 @@ _HUB_FILE = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+):(?P<file>[^:\\]+)")
 
 
 def open_model(
-    weights: str,
+    weights: str | Path,
     *,
-    config: str | None = None,
+    config: str | Path | None = None,
     overrides: Sequence[str] = (),
-    categories: Path | None = None,
+    categories: str | Path | None = None,
     member: str | None = None,
 ) -> Checkpoint:
     """Return a checkpoint, fetched first if need be.
 
     Args:
         weights: a bundled name (`small`), a released one (`R_50_3x`), a local path, a hub file
-            (`owner/repo:file`), or an address (`https://…#sha256=<hex>`).
+            (`owner/repo:file`), or an address (`https://…#sha256=<hex>`). A `Path` is a path.
         config: a released configuration's name or an AdelaiDet YAML file; None takes the
             released name's, our file's own, or the one that the tensors fit.
         overrides: AdelaiDet's options, KEY VALUE KEY VALUE ….
@@ -67,10 +67,10 @@ def open_model(
         ZooError: the weights cannot be had.
         ValueError: they cannot be read, or do not fit the configuration or the categories.
     """
-    if config is None and weights in PRESETS:
+    if config is None and isinstance(weights, str) and weights in PRESETS:
         config = weights
     chosen = None if config is None else _configuration(config, overrides)
-    named = None if categories is None else Categories.from_coco(categories)
+    named = None if categories is None else Categories.from_coco(Path(categories))
     path, origin = _local_path(weights)
     checkpoint = load(path, config=chosen, categories=named, member=member)
     if chosen is None and overrides:
@@ -82,22 +82,25 @@ def open_model(
     return checkpoint
 
 
-def _configuration(config: str, overrides: Sequence[str]) -> ModelConfig:
-    path = Path(config)
+def _configuration(given: str | Path, overrides: Sequence[str]) -> ModelConfig:
+    config, path = str(given), Path(given).expanduser()
     if config not in PRESETS and (path.suffix in (".yaml", ".yml") or path.is_file()):
         return read_config(path, overrides)
     return with_overrides(preset(config), overrides)
 
 
-def _local_path(weights: str) -> tuple[Path, dict[str, str] | None]:
+def _local_path(given: str | Path) -> tuple[Path, dict[str, str] | None]:
     """Return where the weights lie, and where they came from if they were fetched."""
+    if isinstance(given, Path):
+        return given.expanduser(), None
+    weights = given
     if weights in BUNDLED:
         return bundled_weights(weights), None
     if weights in PRESETS:
         if weights not in RELEASED:
             raise ZooError(
                 f"no weights are published for {weights}; "
-                f"give the path of a local file, and --config {weights}"
+                f"give the path of a local file, and {weights} as its configuration"
             )
         return _from_hub(_RELEASED_REPOSITORY, RELEASED[weights])
     if "://" in weights:

@@ -28,7 +28,8 @@ class FakePredictor:
         mask[:, : image.shape[1] // 2] = 1
         return mask
 
-    def segment(self, images, options):
+    def segment(self, images, options, *, batch_size):
+        assert batch_size >= max(1, len(images))  # so it is never taken apart
         self.batches.append([image.shape for image in images])
         self.options = options
         return [
@@ -44,7 +45,8 @@ class FakePredictor:
             for image in images
         ]
 
-    def panoptic(self, images, options):
+    def panoptic(self, images, options, *, batch_size):
+        assert batch_size >= max(1, len(images))  # so it is never taken apart
         self.batches.append([image.shape for image in images])
         self.options = options
         results = []
@@ -312,7 +314,7 @@ def test_weights_that_cannot_be_had_are_one_line_and_code_2(monkeypatch, picture
 def test_an_interruption_ends_with_code_130_and_leaves_no_output(
     predictor, picture, tmp_path, capsys, monkeypatch
 ):
-    def interrupt(images: object, options: object) -> None:
+    def interrupt(images: object, options: object, **_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(predictor, "segment", interrupt)
@@ -323,4 +325,4 @@ def test_an_interruption_ends_with_code_130_and_leaves_no_output(
 
 def test_an_unknown_device_is_refused_before_weights_are_read(picture, capsys):
     assert run(picture("a.png"), "--device", "toaster", "--weights", "missing.pth") == 2
-    assert "--device toaster" in capsys.readouterr().err
+    assert "device toaster: give auto, cpu, cuda or cuda:1" in capsys.readouterr().err
