@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pycocotools import mask as coco
+
+from model.masks.run_columns import crop_of
 
 if TYPE_CHECKING:
     import supervision
@@ -63,9 +64,9 @@ def bitmaps(instances: Instances) -> np.ndarray:
     if instances.masks is None:
         raise ValueError("this result was made without masks; PredictOptions(masks=True) asks")
     pixels = np.zeros((len(instances), instances.height, instances.width), bool)
-    masks: list[Any] = instances.masks  # pycocotools' types want a record of their own
-    for bitmap, mask in zip(pixels, masks, strict=True):
-        bitmap[:] = coco.decode(mask)
+    for bitmap, mask in zip(pixels, instances.masks, strict=True):
+        crop, top, left = crop_of(mask)
+        bitmap[top : top + crop.shape[0], left : left + crop.shape[1]] = crop
     return pixels
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -14,14 +15,18 @@ from model.pictures.decode import ImageError, decode_image, upright_pixels
 Picture = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
 
 _KINDS = (str, os.PathLike, bytes, np.ndarray, Image.Image)
-_WANTED = "an array must be uint8 of shape (height, width, 3), RGB"
+_BUFFERS = (bytearray, memoryview)
+_WANTED = "uint8 of shape (height, width, 3), RGB"
 
 
 def as_list(given: Picture | Iterable[Picture]) -> tuple[list[Picture], bool]:
     """Return the pictures, and whether several were given and not one."""
-    if isinstance(given, _KINDS) or not isinstance(given, Iterable):
-        return [given], False
-    return list(given), True
+    one_or_many: Any = given
+    is_one = isinstance(one_or_many, _KINDS) or not isinstance(one_or_many, Iterable)
+    # A tensor, say, is no picture, and no list of its rows either.
+    if is_one or isinstance(one_or_many, _BUFFERS) or hasattr(one_or_many, "__array__"):
+        return [one_or_many], False
+    return list(one_or_many), True
 
 
 def pixels_of(picture: Picture) -> np.ndarray:
@@ -46,8 +51,8 @@ def pixels_of(picture: Picture) -> np.ndarray:
     if isinstance(picture, (str, os.PathLike)):
         return _decoded_file(picture)
     raise ValueError(
-        f"a {type(picture).__name__} is no picture; give a path, a file's bytes, an array or a "
-        f"PIL picture ({_WANTED})"
+        f"this is of type {type(picture).__name__}; a picture is a path, a file as bytes, a PIL "
+        f"picture or an array, {_WANTED}"
     )
 
 
@@ -66,7 +71,9 @@ def _decoded_file(given: str | os.PathLike[str]) -> np.ndarray:
 def _rgb_array(array: np.ndarray) -> np.ndarray:
     problem = _problem(array)
     if problem:
-        raise ValueError(f"{_WANTED}; this is {array.dtype} of shape {array.shape}: {problem}")
+        raise ValueError(
+            f"an array must be {_WANTED}; this is {array.dtype} of shape {array.shape}: {problem}"
+        )
     if array.ndim == 2:
         array = array[..., None]
     if array.shape[2] == 1:
@@ -88,6 +95,6 @@ def _problem(array: np.ndarray) -> str:
         return ""
     if array.dtype == np.uint16:
         return "(array // 257).astype(np.uint8) fits 16-bit values"
-    if array.dtype.kind == "f" and not array.max() > 1:
+    if array.dtype.kind in "fb" and not array.max() > 1:
         return "(array * 255).round().astype(np.uint8) fits values from 0 to 1"
     return "array.clip(0, 255).astype(np.uint8) fits values from 0 to 255"

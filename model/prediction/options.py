@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from model.structures import SCORE_DECIMALS
@@ -34,6 +34,10 @@ class PredictOptions:
             raise ValueError(f"score_threshold is {self.score_threshold}; it must be 0 to 1")
         if self.max_instances is not None and self.max_instances < 1:
             raise ValueError(f"max_instances is {self.max_instances}; it must be 1 or more")
+        ids: Iterable[object] = self.category_ids or ()
+        for one in ids:
+            if isinstance(one, str):
+                raise ValueError(f"category_ids has {one!r}; Categories.ids(name, …) gives ids")
 
     @property
     def least_score(self) -> float:
@@ -51,6 +55,8 @@ def one_each(
     """Return so many options, one for each picture. ValueError if there are more or fewer."""
     if isinstance(options, PredictOptions):
         return [options] * number
+    if not isinstance(options, Sequence):
+        raise ValueError(f"options is {options!r}; PredictOptions(score_threshold=…), say")
     if len(options) != number:
         raise ValueError(f"there are {number} pictures but {len(options)} options")
     return options

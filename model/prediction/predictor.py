@@ -63,6 +63,12 @@ class Predictor:
         if self.device.type == "cuda":
             self._preparing = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
 
+    def __repr__(self) -> str:
+        counts = (
+            f"{len(self.categories.things)} things, {len(self.categories.stuff)} kinds of stuff"
+        )
+        return f"<Predictor {self.config.name} on {self.device}: {self.categories.name}, {counts}>"
+
     @classmethod
     def load(
         cls,
