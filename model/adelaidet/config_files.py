@@ -54,7 +54,7 @@ def read_config(
         ValueError: a file cannot be read, or an option is unknown, of a wrong type or asks for
             something this network cannot do; the message names it and what would be right.
     """
-    path = Path(path).expanduser()
+    path = Path(path)
     qualified = f"{path.resolve().parent.name}/{path.stem}"
     name = qualified if qualified in PRESETS else path.stem
     try:

@@ -117,7 +117,7 @@ def save(path: str | Path, checkpoint: Checkpoint) -> None:
         ValueError: the tensors do not fit the configuration or are no numbers, or the file
             cannot be written.
     """
-    path = Path(path).expanduser()
+    path = Path(path)
     check_fit(checkpoint.tensors, checkpoint.config)
     check_finite(checkpoint.tensors)
     _suitable(checkpoint.categories, checkpoint.config)

@@ -59,7 +59,7 @@ def pixels_of(picture: Picture) -> np.ndarray:
 def _decoded_file(given: str | os.PathLike[str]) -> np.ndarray:
     if "://" in str(given):
         raise ValueError(f"{given} is an address; fetch it and give the bytes of the file")
-    path = Path(given).expanduser()
+    path = Path(given)
     if path.is_dir():
         raise ValueError(f"{given} is a folder; give a list of its pictures")
     try:
