@@ -75,6 +75,10 @@ class Predictor:
         weights: str | Path,
         config: str | Path | None = None,
         device: torch.device | str = "auto",
+        *,
+        categories: str | Path | None = None,
+        overrides: Sequence[str] = (),
+        member: str | None = None,
     ) -> Predictor:
         """Return a predictor for weights from anywhere, fetched first if need be.
 
@@ -84,6 +88,9 @@ class Predictor:
             config: a released configuration's name or an AdelaiDet YAML file; None takes what
                 the name or the file says, or what the tensors fit.
             device: auto, cpu, cuda or cuda:1; "auto" is a CUDA device if there is one.
+            categories: a COCO-style JSON file with the categories.
+            overrides: AdelaiDet's options, KEY VALUE KEY VALUE ….
+            member: which network to take where the file holds several.
         Raises:
             ValueError: the weights cannot be had or read, do not fit the configuration, or there
                 is no such device.
@@ -92,7 +99,10 @@ class Predictor:
         from model.zoo.open_model import open_model
 
         chosen = find_device(device)
-        return cls.from_checkpoint(open_model(weights, config=config), str(chosen))
+        checkpoint = open_model(
+            weights, config=config, categories=categories, overrides=overrides, member=member
+        )
+        return cls.from_checkpoint(checkpoint, str(chosen))
 
     @classmethod
     def from_checkpoint(cls, checkpoint: checkpoints.Checkpoint, device: str = "auto") -> Predictor:

@@ -109,6 +109,27 @@ def test_configuration_may_be_a_text_or_a_path(weights: Path, tmp_path: Path) ->
             Predictor.load(weights, config=config)
 
 
+def test_categories_may_be_a_file_of_ones_own(weights: Path, tmp_path: Path) -> None:
+    rows = [{"id": n, "name": f"kind {n}", "isthing": int(n < 4)} for n in range(1, 6)]
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps({"images": [], "annotations": [], "categories": rows}))
+    for given in (file, str(file)):
+        things = Predictor.load(weights, categories=given).categories.things
+        assert [thing.name for thing in things] == ["kind 1", "kind 2", "kind 3"]
+
+
+def test_overrides_arrive(weights: Path) -> None:
+    with pytest.raises(ValueError, match="none can be overridden in tiny"):
+        Predictor.load(weights, overrides=["MODEL.FCOS.NMS_TH", "0.5"])
+
+
+def test_network_of_several_in_a_file_is_chosen(tmp_path: Path) -> None:
+    tensors = dict(tiny.tiny_predictor(semantic=True).model.state_dict())
+    torch.save({"model": tensors, "ema": tensors}, tmp_path / "two.pth")
+    with pytest.raises(ValueError, match="'nothing'"):
+        Predictor.load(tmp_path / "two.pth", member="nothing")
+
+
 def test_name_with_a_slip_lists_near_ones() -> None:
     with pytest.raises(ValueError, match=r"no file R50_3x, .* the nearest: R_50_3x"):
         Predictor.load("R50_3x")
