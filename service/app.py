@@ -23,6 +23,7 @@ from service.http.info_routes import InfoRoutes
 from service.http.keys import Doorkeeper
 from service.http.middleware import Envelope
 from service.http.openapi import document as openapi
+from service.http.page_routes import PageRoutes
 from service.http.problems import install_problem_handlers
 from service.http.requests.negotiation import JSON
 from service.http.routes import SegmentationRoutes
@@ -77,6 +78,8 @@ def create_app(
     )
     SegmentationRoutes(settings, engine).add_to(app)
     InfoRoutes(settings, engine, metrics).add_to(app)
+    if settings.page:
+        PageRoutes().add_to(app)
     if settings.admin:
         AdminRoutes(settings, engine, keyring).add_to(app)
     document = openapi.document(TITLE, _version(), settings, has_keys=keyring.is_on)

@@ -9,7 +9,9 @@ from service.http.connections.connection_state import IS_CROWDED
 from service.keyring import Keyring
 
 # What machines that hold no key ask for, and what tells a person how to use the service.
-OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
+OPEN_PATHS = frozenset(
+    {"/", "/page/{digest}/{name:path}", "/healthz", "/readyz", "/docs", "/openapi.json"}
+)
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 METRICS_PATH = "/metrics"
 
