@@ -8,7 +8,7 @@ PORT ?= 8000
 DATA ?=
 PHOTOS ?= tests/golden/_images
 
-.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation test-gpu overfit demo-weights bench-train bench-serve test-chaos fuzz-images image-test release-check sbom test-lowest k8s-test watch-test rollout-test docs lint format clean
+.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation page-test test-gpu overfit demo-weights bench-train bench-serve test-chaos fuzz-images image-test release-check sbom test-lowest k8s-test watch-test rollout-test docs lint format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,10 @@ test-cuda-emulation: install ## The CUDA kernels as plain C++, sanitized, 100,00
 
 test-api: install ## The server against its own OpenAPI document, thousands of requests (schemathesis)
 	$(BIN)/python tests/service/check_api.py 300
+
+# Chromium itself comes from the system: Debian's package chromium, for example.
+page-test: install ## The page at / in a browser (Chromium): pixels, keys, downloads, accessibility
+	$(BIN)/python -m pytest -m 'page or not page' tests/service/page
 
 test-gpu: install ## What needs a CUDA device
 	$(BIN)/python -m pytest -m gpu

@@ -29,7 +29,7 @@ def test_default_weights_are_the_default_model_of_the_zoo() -> None:
 def test_what_could_harm_is_off_by_default() -> None:
     settings = Settings()
     on = {name for name, value in settings if value is True}
-    assert on == set()
+    assert on == {"page"}
 
 
 def test_settings_do_not_change() -> None:

@@ -1,6 +1,6 @@
 """The page does for a person what the answer says; a real browser, a real server.
 
-Needs a Chromium and Playwright (`make page-test` installs the latter).
+Needs a Chromium; two of the tests are in `make test`, all in `make page-test`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import pytest
+import tiny
+from axe_playwright_python.sync_playwright import Axe
+from browser import CHROMIUM, Watched, browse
+from goldens import FOLDER
 from PIL import Image
 from pycocotools import mask as coco_masks
 from pycocotools.coco import COCO
-
-pytest.importorskip("playwright", reason="the extra page-test is not installed")
-
-import tiny
-from browser import CHROMIUM, Watched, browse
-from goldens import FOLDER
 from serving import Server, serve
 
 from model.checkpoints import checkpoint
@@ -187,6 +185,7 @@ def test_score_slider_and_classes_need_no_request(server: Server, visit: Watched
     assert visit.requests == before
 
 
+@pytest.mark.page
 def test_pointer_finds_the_smallest_mask_and_the_list_shows_it(
     server: Server, visit: Watched
 ) -> None:
@@ -209,6 +208,7 @@ def test_pointer_finds_the_smallest_mask_and_the_list_shows_it(
         assert visit.page.locator("#list button.hovered").count() == 1
 
 
+@pytest.mark.page
 def test_keys_walk_through_the_objects_and_let_go(visit: Watched) -> None:
     visit.choose(PHOTO)
     visit.page.focus("#canvas")
@@ -247,6 +247,7 @@ def test_panoptic_is_offered_where_the_model_can_and_its_png_is_the_servers(
     assert np.array_equal(ours, theirs)
 
 
+@pytest.mark.page
 def test_downloads_are_what_is_shown(server: Server, visit: Watched, tmp_path: Path) -> None:
     visit.choose(PHOTO)
     visit.slide("score", 0.4)
@@ -272,6 +273,7 @@ def test_downloads_are_what_is_shown(server: Server, visit: Watched, tmp_path: P
         assert drawn.size == (image["width"], image["height"])
 
 
+@pytest.mark.page
 def test_cutout_is_the_object_and_nothing_else(server: Server, visit: Watched) -> None:
     visit.choose(PHOTO)
     visit.page.focus("#canvas")
@@ -288,6 +290,7 @@ def test_cutout_is_the_object_and_nothing_else(server: Server, visit: Watched) -
     assert np.array_equal(cutout[..., :3][bits[tight]], photo[bits[tight]])
 
 
+@pytest.mark.page
 def test_full_server_is_asked_again_when_it_said(visit: Watched) -> None:
     refusals = []
 
@@ -309,6 +312,7 @@ def test_full_server_is_asked_again_when_it_said(visit: Watched) -> None:
     assert len(visit.asked()) == 2
 
 
+@pytest.mark.page
 def test_refusal_is_told_where_the_picture_would_be(visit: Watched, tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"this is no picture")
@@ -320,6 +324,7 @@ def test_refusal_is_told_where_the_picture_would_be(visit: Watched, tmp_path: Pa
     assert visit.page.is_hidden("#trouble")
 
 
+@pytest.mark.page
 def test_page_outlives_a_restart_of_the_server() -> None:
     with serve() as first:
         first.wait_until_ready()
@@ -337,6 +342,7 @@ def test_page_outlives_a_restart_of_the_server() -> None:
             assert visit.errors == []
 
 
+@pytest.mark.page
 def test_key_is_asked_for_and_kept_for_the_tab() -> None:
     with serve("--keys", "open-sesame-open-sesame") as locked:
         locked.wait_until_ready()
@@ -351,10 +357,11 @@ def test_key_is_asked_for_and_kept_for_the_tab() -> None:
             assert visit.page.evaluate("document.cookie") == ""
 
 
+@pytest.mark.page
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [(1280, 800), (390, 844)], ids=["desktop", "phone"])
 def test_nothing_keeps_anybody_out(server: Server, scheme: str, size: tuple[int, int]) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    axe = Axe()
     viewport = {"width": size[0], "height": size[1]}
     with browse(server.url, viewport=viewport, color_scheme=scheme) as visit:
         found = [axe.run(visit.page)]

@@ -48,7 +48,8 @@ def test_every_route_is_documented(document: dict[str, Any]) -> None:
     documented = {
         (path, method) for path, operations in document["paths"].items() for method in operations
     }
-    assert routes - {("/docs", "get"), ("/openapi.json", "get")} == documented
+    for_people = {"/", "/page/{digest}/{name}", "/docs", "/openapi.json"}
+    assert {route for route in routes if route[0] not in for_people} == documented
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
