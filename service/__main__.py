@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 import uvicorn
 from fastapi import FastAPI
 
+from model.version import installed_version
 from service.app import create_app
 from service.configuration.cli import PROGRAM, parse_command_line
 from service.configuration.devices import settle_devices
@@ -27,7 +28,6 @@ from service.http.connections.server import guarded_protocol
 from service.keyring import Keyring, open_keyring
 from service.pool.opening import WORKER_COMMAND, open_engine
 from service.reloading import reload_all
-from service.version import server_version
 from service.watch.logs import configure_logging
 from service.watch.metrics import Metrics
 from service.watch.tracing import open_tracing
@@ -63,7 +63,7 @@ def main(
             return STOPPED
         settings = settle_devices(read.settings)
         make_room(settings.max_connections)
-        tracing = open_tracing(settings.tracing, server_version())
+        tracing = open_tracing(settings.tracing, installed_version())
         keyring = open_keyring(settings)
     except (ValueError, OSError) as error:
         return _refuse(str(error))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI
@@ -14,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
+from model.version import installed_version
 from service.configuration.settings import Settings
 from service.engine import Engine
 from service.http.admin_routes import AdminRoutes
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from service.watch.tracing_spans import Tracing
 
 TITLE = "BlendMask server"
-DISTRIBUTION = "blendmask-server"
 ASSETS = "docs-assets"
 
 
@@ -82,20 +81,13 @@ def create_app(
         PageRoutes().add_to(app)
     if settings.admin:
         AdminRoutes(settings, engine, keyring).add_to(app)
-    document = openapi.document(TITLE, _version(), settings, has_keys=keyring.is_on)
+    document = openapi.document(TITLE, installed_version(), settings, has_keys=keyring.is_on)
     _add_docs(app, to_json(document))
     install_problem_handlers(app, ("/docs", "/openapi.json", *document["paths"]))
     app.add_middleware(RefuseFaults)
     app.add_middleware(CloseUnread)
     app.add_middleware(Envelope, metrics=metrics, tracing=tracing)
     return app
-
-
-def _version() -> str:
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:  # run from a checkout that nobody installed
-        return "0+unknown"
 
 
 def _add_docs(app: FastAPI, document: bytes) -> None:

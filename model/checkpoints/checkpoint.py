@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from model.config import ModelConfig
 from model.files import replacing
 from model.network.blendmask import BlendMask
 from model.presets import PRESETS
+from model.version import DISTRIBUTION, installed_version
 
 logger = logging.getLogger(__name__)
 
@@ -207,12 +207,5 @@ def _provenance(
         "source_sha256": file.sha256,
         "configuration": f"{config.name}, {origin}",
         "licence": _LICENCE_UNKNOWN,
-        "read_by": f"blendmask-server {_version()}",
+        "read_by": f"{DISTRIBUTION} {installed_version()}",
     }
-
-
-def _version() -> str:
-    try:
-        return metadata.version("blendmask-server")
-    except metadata.PackageNotFoundError:
-        return "unknown"

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from model.version import DISTRIBUTION, installed_version
 from service.configuration.settings import Settings, flag_of, variable_of
 from service.configuration.sources import nearest
 from service.configuration.value_type import is_number, value_type
 from service.configuration.values import default_of, groups, is_bytes
-from service.version import DISTRIBUTION, server_version
 
 PROGRAM = "python -m service"
 _WIDTH = 100
@@ -98,7 +98,7 @@ def _parser() -> _Parser:
     general.add_argument(
         "--version",
         action="version",
-        version=f"{DISTRIBUTION} {server_version()}",
+        version=f"{DISTRIBUTION} {installed_version()}",
         help="show the version and exit",
     )
     general.add_argument(

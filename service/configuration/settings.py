@@ -1,7 +1,7 @@
 """What the operator decides: one frozen record, the schema of flags, variables and the TOML file.
 
 A setting `max_pixels` is the flag `--max-pixels`, the variable `BLENDMASK_MAX_PIXELS` and the key
-`max_pixels`. `settings_sources.py` reads them; nothing here looks at the environment.
+`max_pixels`. `sources.py` reads them; nothing here looks at the environment.
 """
 
 from __future__ import annotations

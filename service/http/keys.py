@@ -6,13 +6,13 @@ from starlette.requests import Request
 
 from service.errors import KeyRequiredError, UnavailableError
 from service.http.connections.connection_state import IS_CROWDED
+from service.http.probes import PROBES
 from service.keyring import Keyring
 
 # What machines that hold no key ask for, and what tells a person how to use the service.
 OPEN_PATHS = frozenset(
     {"/", "/page/{digest}/{name:path}", "/healthz", "/readyz", "/docs", "/openapi.json"}
 )
-PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 METRICS_PATH = "/metrics"
 
 

@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import INTERNAL_DETAIL, ClientGoneError, InternalError
+from service.http.probes import PROBES
 from service.http.problems import problem_response
 from service.watch.logs import logged_as
 from service.watch.metrics import Metrics
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UNMATCHED = "(none)"
-# Asked every few seconds by machines; not worth a line or a span each.
-PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 # Of a path that is logged; a caller can send one of tens of thousands of characters.
 _MAX_PATH = 200
 _MAX_METHOD = 40
@@ -44,7 +43,7 @@ class Envelope:
             return
         headers = Headers(scope=scope)
         context = open_context(scope, headers.get("x-request-id"), headers.get("traceparent"))
-        is_probe = scope["path"] in PROBES
+        is_probe = scope["path"] in PROBES  # not worth a line or a span each
         tracing = None if is_probe else self._tracing
         span = None if tracing is None else tracing.begin_request(scope, context)
         # Until an answer begins, the only way to end without one is that nobody waits for it.

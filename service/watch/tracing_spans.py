@@ -36,6 +36,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from model.version import DISTRIBUTION
 from service.watch.request_context import RequestContext
 
 # What the last spans may take to leave when the server stops.
@@ -48,7 +49,7 @@ _W3C = TraceContextTextMapPropagator()
 
 def otlp_provider(service_version: str) -> TracerProvider:
     """Return a provider that sends spans over OTLP/HTTP, set up by OpenTelemetry's variables."""
-    ours = Resource({"service.name": "blendmask-server", "service.version": service_version})
+    ours = Resource({"service.name": DISTRIBUTION, "service.version": service_version})
     resource = Resource.create().merge(ours).merge(OTELResourceDetector().detect())
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

@@ -111,7 +111,7 @@ def test_nothing_of_the_build_stays_in_the_image(server: Container) -> None:
 def test_a_change_of_code_installs_and_compiles_nothing(
     image: SimpleNamespace, measured: Measured
 ) -> None:
-    with (image.context / "service" / "version.py").open("a") as file:
+    with (image.context / "model" / "version.py").open("a") as file:
         file.write("\n# Changed.\n")
     tag = f"{image.tag}-changed"
     built = build_image.build(image.context, tag, image.arguments, image.wheels)

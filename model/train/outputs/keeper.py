@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from model.config import ModelConfig
 from model.train.recipes.recipe import Recipe
 from model.train.state.resume import SaveError, save_state
 from model.train.state.training import Training
+from model.version import DISTRIBUTION, installed_version
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class Keeper:
             "weights": "averaged" if training.average else "of the last step",
             "recipe": json.dumps(asdict(self._recipe)),
             "licence": _LICENCE,
-            "trained_by": f"blendmask-server {_version()}",
+            "trained_by": f"{DISTRIBUTION} {installed_version()}",
             **self._story,
             **more,
         }
@@ -162,10 +162,3 @@ def _flat(tree: Any, prefix: str) -> dict[str, Any]:
     for name, value in tree.items():
         leaves |= _flat(value, f"{prefix}{name}.")
     return leaves
-
-
-def _version() -> str:
-    try:
-        return metadata.version("blendmask-server")
-    except metadata.PackageNotFoundError:
-        return "unknown"

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from model.version import installed_version
 from service.configuration.cli import parse_command_line
 from service.configuration.settings import Settings, flag_of
-from service.version import server_version
 
 
 def test_flags_are_kept_as_they_were_typed() -> None:
@@ -71,4 +71,4 @@ def test_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit) as end:
         parse_command_line(["--version"])
     assert end.value.code == 0
-    assert capsys.readouterr().out == f"blendmask-server {server_version()}\n"
+    assert capsys.readouterr().out == f"blendmask-server {installed_version()}\n"

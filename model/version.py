@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
 
 DISTRIBUTION = "blendmask-server"
 
 
-def server_version() -> str:
+def installed_version() -> str:
     """Return the version, or "0+unknown" in a checkout that nobody installed."""
     try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:
+        return metadata.version(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
         return "0+unknown"
