@@ -19,24 +19,17 @@ from service.http.connections.connection_state import (
     scope_of_fault,
 )
 from service.http.connections.lingering import LingeringTransport
+from service.http.connections.write_watch import WriteWatch
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.flow_control import FlowControl
 
-
-MIN_PROGRESS_BYTES = 64 * 2**10
-
-
+# So long, and so much of a refused request, is read and thrown away: who is still sending would
+# else lose the answer.
 LINGER_S = 2.0
-
-
 LINGER_BYTES = 64 * 2**20
-
-
 # As a request may be on its way into a connection that was in use just now.
 IDLE_S = 1.0
-
-
 # How far the client has come with the request that it is at.
 Reading = Literal["nothing", "head", "body", "whole", "rubbish"]
 
@@ -74,13 +67,13 @@ class Guard(asyncio.Protocol):
     timeout_keep_alive_task: asyncio.TimerHandle | None
     transport: Any
 
+    _raw: asyncio.Transport
+    _write_watch: WriteWatch
     _is_spoilt = False
     _head_timer: asyncio.TimerHandle | None = None
-    _write_timer: asyncio.TimerHandle | None = None
     _linger_timer: asyncio.TimerHandle | None = None
     _num_head_bytes = 0
     _num_discarded = 0
-    _num_unsent = 0
 
     def progress(self) -> Reading:
         """Return how far the client has come with its request, as long as it keeps to HTTP."""
@@ -136,6 +129,7 @@ class Guard(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a head."""
         self._raw = cast("asyncio.Transport", transport)
+        self._write_watch = WriteWatch(self._raw, self.loop, self.limits.body_timeout_s)
         self.app_state = {**self.app_state, BODY_IS_PENDING: self._body_is_pending}
         super().connection_made(
             cast("asyncio.Transport", LingeringTransport(self._raw, self._close))
@@ -148,7 +142,8 @@ class Guard(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop all watches."""
-        for timer in (self._head_timer, self._write_timer, self._linger_timer):
+        self._write_watch.stop()
+        for timer in (self._head_timer, self._linger_timer):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
@@ -176,14 +171,12 @@ class Guard(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Begin to watch whether the client takes its answer."""
         super().pause_writing()
-        self._watch_writing()
+        self._write_watch.start()
 
     def resume_writing(self) -> None:
         """It does."""
         super().resume_writing()
-        if self._write_timer is not None:
-            self._write_timer.cancel()
-            self._write_timer = None
+        self._write_watch.stop()
 
     def run(self, cycle: Any) -> None:
         """Let the application answer what that stands for."""
@@ -232,7 +225,7 @@ class Guard(asyncio.Protocol):
     def _close(self) -> None:
         self._disarm_head()
         if self.reading() in ("nothing", "whole") or not self._raw.can_write_eof():
-            self._watch_writing()
+            self._write_watch.start()
             self._raw.close()
             return
         self._raw.write_eof()
@@ -240,20 +233,5 @@ class Guard(asyncio.Protocol):
         self._linger_timer = self.loop.call_later(LINGER_S, self._end_linger)
 
     def _end_linger(self) -> None:
-        self._watch_writing()
+        self._write_watch.start()
         self._raw.close()
-
-    def _watch_writing(self) -> None:
-        num_unsent = self._raw.get_write_buffer_size()
-        if self._write_timer is None and num_unsent:
-            self._num_unsent = num_unsent
-            self._write_timer = self.loop.call_later(
-                self.limits.body_timeout_s, self._check_writing
-            )
-
-    def _check_writing(self) -> None:
-        self._write_timer = None
-        if self._raw.get_write_buffer_size() > max(0, self._num_unsent - MIN_PROGRESS_BYTES):
-            self._raw.abort()
-        else:
-            self._watch_writing()
