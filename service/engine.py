@@ -1,6 +1,6 @@
 """What the routes know of the machinery behind them: a job goes in, encoded answers come out.
 
-Nothing here imports the network or its libraries. `pool_engine.py` is the engine.
+Nothing here imports the network or its libraries. `service.pool.pool_engine` is the engine.
 """
 
 from __future__ import annotations
@@ -8,14 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from model.categories import Categories
 from model.config import ModelConfig
+from model.prediction.options import PredictOptions
 
 Task = Literal["segment", "panoptic"]
+Masks = Literal["rle", "polygon", "png", "none"]
 
 
 @dataclass(kw_only=True)
@@ -37,54 +39,45 @@ class Picture:
         self.data = b""
 
 
-def is_brief(masks: str, picture_type: str | None) -> bool:
-    """Return whether an answer of that kind is encoded in no time, however large its picture."""
-    return picture_type is None and masks in ("rle", "none")
+@dataclass(frozen=True, kw_only=True)
+class PictureTask:
+    """What a picture is asked: the same record for the routes, the pool and the worker.
+
+    predict: what the predictor is to keep.
+    masks: how the answer tells them, as the task allows.
+    picture_type: media type of the drawing to answer with; None answers JSON.
+    """
+
+    task: Task
+    predict: PredictOptions
+    masks: Masks
+    picture_type: str | None
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether its answer is encoded in no time, however large the picture.
+
+        Then nothing is drawn, outlined or compressed for it.
+        """
+        return self.picture_type is None and self.masks in ("rle", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """A request that has been judged: what to do with which pictures.
 
-    score_threshold: instances with a score >= it, of those that the model's configuration
-        yields; 0 keeps them all.
-    category_ids: the data set's own; None keeps all.
-    masks: "rle", "polygon", "png" or "none", as the task allows.
-    picture_type: media type of the drawing to answer with; None answers JSON.
+    asked: of each picture.
     deadline: when nobody waits any more, in seconds of `time.monotonic`.
     request_id: what the logs call the request.
     traceparent: the W3C header of the span that its work lies below; None if there is none.
     """
 
-    task: Task
+    asked: PictureTask
     model: str
     pictures: tuple[Picture, ...]
-    score_threshold: float
-    max_instances: int
-    category_ids: frozenset[int] | None
-    masks: str
-    picture_type: str | None
     deadline: float
     request_id: str
     traceparent: str | None = None
-
-    @property
-    def is_brief(self) -> bool:
-        """Whether nothing is drawn, outlined or compressed for the answers."""
-        return is_brief(self.masks, self.picture_type)
-
-    @property
-    def num_bytes(self) -> int:
-        """Encoded bytes of all pictures."""
-        return sum(len(picture.data) for picture in self.pictures)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PictureAnswer:
-    """One picture's member of `images` as JSON, or its drawing; and the seconds by stage."""
-
-    body: bytes
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

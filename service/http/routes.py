@@ -20,7 +20,12 @@ from service.http.answers import join_answers
 from service.http.connections.while_connected import while_connected
 from service.http.requests.bodies import choose_reader, receive_body
 from service.http.requests.negotiation import JSON, picture_type, time_allowed_s
-from service.http.requests.options import PanopticOptions, SegmentOptions, read_options
+from service.http.requests.options import (
+    PanopticOptions,
+    SegmentOptions,
+    picture_task,
+    read_options,
+)
 from service.http.requests.picture_limits import judge_pictures
 from service.http.requests.sent_images import Body, read_pictures
 from service.http.requests.upload_room import Hold, UploadRoom
@@ -98,8 +103,8 @@ class SegmentationRoutes:
             ) from None
         context = context_of(request)
         context.stages.update(result.seconds)
-        if job.picture_type is not None:
-            return Response(result.bodies[0], media_type=job.picture_type)
+        if job.asked.picture_type is not None:
+            return Response(result.bodies[0], media_type=job.asked.picture_type)
         with context.measure("serialise"):
             answer = join_answers(result.model, result.bodies)
         return Response(answer, media_type=JSON)
@@ -164,16 +169,12 @@ class SegmentationRoutes:
                 "render=json"
             )
         model = self._choose_model(task, options.model)
-        threshold = options.score_threshold
         return Job(
-            task=task,
+            asked=picture_task(
+                task, options, model, self._settings.score_threshold, picture_type=drawn_as
+            ),
             model=model.name,
             pictures=pictures,
-            score_threshold=self._settings.score_threshold if threshold is None else threshold,
-            max_instances=options.max_instances,
-            category_ids=_category_ids(model, options.classes),
-            masks=options.masks,
-            picture_type=drawn_as,
             deadline=deadline,
             request_id=context.request_id,
             traceparent=context.traceparent,
@@ -223,12 +224,3 @@ def find_model(loaded: Sequence[ModelInfo], name: str) -> ModelInfo:
             return model
     names = ", ".join(model.name for model in loaded)
     raise NoSuchModelError(f"no loaded model is called {quoted(name)}; there are: {names}")
-
-
-def _category_ids(model: ModelInfo, classes: tuple[str | int, ...] | None) -> frozenset[int] | None:
-    if classes is None:
-        return None
-    try:
-        return frozenset(model.categories.find(wanted).id for wanted in classes)
-    except ValueError as error:
-        raise OptionError(str(error)) from None

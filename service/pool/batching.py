@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from service.pool.cost import CostModel
 
@@ -33,7 +34,6 @@ class Item:
     source_pixels: of the picture as sent, what the decoder has to.
     submitted, deadline: seconds of the monotonic clock.
     alone: runs without company: a worker has died under it before.
-    owner: whose it is; the policy does not look into it.
     """
 
     group: Hashable
@@ -42,7 +42,6 @@ class Item:
     num_bytes: int
     submitted: float
     deadline: float
-    owner: object = None
     alone: bool = False
 
     def is_hopeless(self, now: float, cost: CostModel) -> bool:
@@ -57,46 +56,49 @@ class Item:
         return self.deadline - self.submitted >= needed > self.deadline - now
 
 
-class Queue:
+AnyItem = TypeVar("AnyItem", bound=Item)
+
+
+class Queue(Generic[AnyItem]):
     """The pictures that wait for one model, oldest first."""
 
     def __init__(self, limits: BatchLimits) -> None:
         self.limits = limits
-        self._items: dict[int, Item] = {}  # by id(item), in the order of arrival
+        self._items: dict[int, AnyItem] = {}  # by id(item), in the order of arrival
         self.num_bytes = self.canvas_pixels = self.source_pixels = 0
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[AnyItem]:
         return iter(self._items.values())
 
-    def add(self, item: Item) -> None:
+    def add(self, item: AnyItem) -> None:
         """Put an item behind all others."""
         self._items[id(item)] = item
         self._count(item, 1)
 
-    def put_back(self, items: Iterable[Item]) -> None:
+    def put_back(self, items: Iterable[AnyItem]) -> None:
         """Put items that had left the queue before all others, in the order given."""
         items = list(items)
         self._items = {**{id(item): item for item in items}, **self._items}
         for item in items:
             self._count(item, 1)
 
-    def remove(self, item: Item) -> bool:
+    def remove(self, item: AnyItem) -> bool:
         """Take an item out; return whether it was there."""
         if self._items.pop(id(item), None) is None:
             return False
         self._count(item, -1)
         return True
 
-    def oldest(self, accepts: Callable[[Item], bool]) -> Item | None:
+    def oldest(self, accepts: Callable[[AnyItem], bool]) -> AnyItem | None:
         """Return the item that has waited longest of those that are accepted."""
         return next((item for item in self if accepts(item)), None)
 
     def take(
-        self, accepts: Callable[[Item], bool], *, is_idle: bool, now: float, cost: CostModel
-    ) -> tuple[list[Item], list[Item]]:
+        self, accepts: Callable[[AnyItem], bool], *, is_idle: bool, now: float, cost: CostModel
+    ) -> tuple[list[AnyItem], list[AnyItem]]:
         """Take the next batch out of the queue.
 
         The oldest item that is accepted decides the group; what else is of that group joins in
@@ -137,7 +139,7 @@ class Queue:
         )
         return cost.seconds(self.canvas_pixels, num_batches)
 
-    def _count(self, item: Item, sign: int) -> None:
+    def _count(self, item: AnyItem, sign: int) -> None:
         self.num_bytes += sign * item.num_bytes
         self.canvas_pixels += sign * item.canvas_pixels
         self.source_pixels += sign * item.source_pixels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
@@ -56,6 +57,10 @@ class CanvasRecord:
             for canvas, count in self._counts.most_common()
         ]
         return json.dumps({"canvases": rows})
+
+    async def save(self) -> None:
+        """Write the file, away from the event loop."""
+        await asyncio.to_thread(self.write, self.text())
 
     def write(self, text: str) -> None:
         """Write the file, whole or not at all; a failure is logged, the server goes on.

@@ -22,16 +22,6 @@ class CostModel:
         self._x = self._y = self._xx = self._xy = 0.0
         self._slope, self._base = _GUESS_S_PER_PIXEL, 0.0
 
-    @property
-    def per_pixel(self) -> float:
-        """Seconds for one more padded pixel."""
-        return self._slope
-
-    @property
-    def per_batch(self) -> float:
-        """Seconds for a batch, whatever is in it."""
-        return self._base
-
     def seconds(self, pixels: int, num_batches: int = 1) -> float:
         """Return the expected time of so many batches with that many padded pixels together."""
         return self._slope * pixels + self._base * num_batches

@@ -6,17 +6,12 @@ import itertools
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from service.errors import (
-    INTERNAL_DETAIL,
-    DeadlineError,
-    InternalError,
-    TooLargeError,
-    by_kind,
-)
-from service.pool.batching import Item
+from service.errors import INTERNAL_DETAIL, DeadlineError, InternalError
 from service.pool.link import WorkerLink
+from service.pool.messages import Batch, Canary, CanaryRan, Done, Drop, OfPicture, Ran
+from service.pool.outcomes import settle
 from service.pool.pending import PendingPicture, PendingRequest
 from service.pool.recovery import worth_another_worker
 from service.pool.seats import Seat
@@ -62,49 +57,55 @@ class Dispatcher:
         self._hang_s = hang_s
         self._tracing = tracing
         self._numbers = itertools.count(1)
-        self._out: dict[int, PendingPicture] = {}  # not answered yet, by number
+        # What is not answered yet, by number, and who has it.
+        self._out: dict[int, tuple[PendingPicture, WorkerLink]] = {}
 
     def hand_out(self, seats: Iterable[Seat]) -> None:
         """Send batches for as long as somebody waits and a worker has room."""
-        free = [seat.ready_link for seat in seats if seat.ready_link is not None]
-        while free:
-            link = min(free, key=lambda link: len(link.sent.running))
-            if not self._send_next(link, time.monotonic()):
-                free.remove(link)
+        free = [(seat, seat.ready_link) for seat in seats]
+        ready = [(seat, link) for seat, link in free if link is not None]
+        while ready:
+            seat, link = min(ready, key=lambda pair: len(pair[1].sent.running))
+            if not self._send_next(seat, link, time.monotonic()):
+                ready.remove((seat, link))
 
     def send_canary(self, link: WorkerLink) -> None:
         """Have a worker prove itself when it comes to it; not if it was asked already."""
         if link.sent.get(_CANARY) is None:
-            link.send_batch({"kind": "canary"}, self._sent(_CANARY, (), 0, 0.0))
+            link.send_batch(Canary(), self._sent(_CANARY, (), 0, 0.0))
 
     def drop(self, request: PendingRequest) -> None:
         """Tell the workers that nobody waits for a request's pictures; they may have begun."""
         for picture in request.pictures:
-            if picture.link is not None and picture.number in self._out:
-                picture.link.send({"kind": "drop", "item": picture.number})
+            if picture.number in self._out:
+                _, link = self._out[picture.number]
+                link.send(Drop(item=picture.number))
 
     def ahead_s(self, seats: Iterable[Seat]) -> float:
         """Return the seconds of work that workers hold already."""
         links = [seat.link for seat in seats if seat.link is not None]
         return sum(sent.expected_s for link in links for sent in link.sent.running)
 
-    def on_frame(self, link: WorkerLink, frame: Frame) -> None:
-        """Pass on what a worker says of a picture or a batch."""
-        header = frame.header
-        if frame.kind == "canary":
-            link.sent.finish(_CANARY)
-            if not header["ok"]:
-                log.error("a canary died", extra={"device": link.device, "why": header["text"]})
-                link.kill("canary")
-        elif frame.kind == "ran":
-            self._batch_ran(link, header["batch"])
-        elif frame.kind == "done":
-            self._batch_done(link, header)
-        elif "item" in header:
-            picture = self._out.get(header["item"])
-            if picture is not None:  # else: it was answered already
-                self._picture_done(link, picture, frame)
-                del self._out[picture.number]
+    def on_frame(self, seat: Seat, link: WorkerLink, frame: Frame) -> None:
+        """Pass on what a worker says of a picture or a batch. ValueError if it is neither."""
+        said = frame.message
+        match said:
+            case CanaryRan(ok=ok, text=text):
+                link.sent.finish(_CANARY)
+                if not ok:
+                    log.error("a canary died", extra={"device": link.device, "why": text})
+                    link.kill("canary")
+            case Ran(batch=number):
+                self._batch_ran(link, number)
+            case Done():
+                self._batch_done(seat, link, said)
+            case OfPicture(item=number):
+                if number in self._out:  # else: it was answered already
+                    picture, _ = self._out[number]
+                    settle(picture, frame, link.device, self._room, self._metrics)
+                    del self._out[number]
+            case _:
+                raise ValueError(f"a worker says what is the server's to say: {said}")
 
     def bring_home(self, link: WorkerLink, reason: str) -> None:
         """Let the pictures of a lost worker run again, each once and alone, or give them up."""
@@ -122,46 +123,44 @@ class Dispatcher:
         for _ in again:
             self._metrics.retried()
 
-    def _send_next(self, link: WorkerLink, now: float) -> bool:
+    def _send_next(self, seat: Seat, link: WorkerLink, now: float) -> bool:
         """Send a worker one batch; return whether it might get another."""
         if len(link.sent.running) >= _MOST_RUNNING or _is_alone(link):
             return False
         may_draw = sum(map(_is_lengthy, link.sent)) < _MOST_DRAWN
 
-        def accepts(item: Item) -> bool:
-            assert isinstance(item, PendingPicture)
-            if item.request.is_over:
+        def accepts(picture: PendingPicture) -> bool:
+            if picture.request.is_over:
                 return False  # it leaves the queue in a moment
-            if not (may_draw or item.is_brief):
+            if not (may_draw or picture.is_brief):
                 return False
-            edition = item.request.edition
+            edition = picture.request.edition
             if edition is None:
-                return not link.seat.is_retired
-            return editions[item.request.job.model] == edition
+                return not seat.is_retired
+            return editions[picture.request.job.model] == edition
 
-        editions = {model.name: model.edition for model in link.seat.models}
-        heads = {name: self._room.queues[name].oldest(accepts) for name in editions}
+        editions = {model.name: model.edition for model in seat.models}
+        heads = {name: self._room.oldest(name, accepts) for name in editions}
         waiting = sorted((head.submitted, name) for name, head in heads.items() if head)
         for _, name in waiting:
-            pictures, hopeless = self._room.queues[name].take(
-                accepts, is_idle=not link.sent, now=now, cost=self._room.costs[name]
-            )
+            pictures, hopeless = self._room.take(name, accepts, is_idle=not link.sent, now=now)
             self._give_up_late(hopeless)
             if pictures:
-                self._send(link, name, pictures, now)
+                self._send(seat, link, name, pictures, now)
                 return True
-            if self._room.queues[name].oldest(accepts) is not None:
+            if self._room.oldest(name, accepts) is not None:
                 return False  # it has to be alone: other models' pictures don't overtake it either
         return False
 
-    def _send(self, link: WorkerLink, name: str, pictures: Sequence[Any], now: float) -> None:
+    def _send(
+        self, seat: Seat, link: WorkerLink, name: str, pictures: list[PendingPicture], now: float
+    ) -> None:
         pixels = sum(picture.canvas_pixels for picture in pictures)
-        expected_s = self._room.costs[name].seconds(pixels)
+        expected_s = self._room.expected_s(name, pixels)
         sent = self._sent(next(self._numbers), pictures, pixels, expected_s)
-        items = [picture.to_json() for picture in pictures]
-        header = {"kind": "batch", "batch": sent.number, "model": name, "items": items}
+        items = [picture.batch_item() for picture in pictures]
         try:
-            link.send_batch(header, sent)
+            link.send_batch(Batch(batch=sent.number, model=name, items=items), sent)
         except ValueError as error:
             log.error("a batch cannot be sent", extra={"why": str(error)})
             for picture in pictures:
@@ -171,13 +170,15 @@ class Dispatcher:
         if self._tracing is not None:
             parents = [picture.request.job.traceparent for picture in pictures]
             sent.span = self._tracing.begin_batch(model=name, device=link.device, parents=parents)
-        model = next(model for model in link.seat.models if model.name == name)
+        model = next(model for model in seat.models if model.name == name)
         for picture in pictures:
-            picture.sent, picture.link, picture.span = now, link, sent.span
+            picture.sent, picture.span = now, sent.span
             picture.request.edition, picture.request.model = model.edition, model
-            self._out[picture.number] = picture
+            self._out[picture.number] = picture, link
 
-    def _sent(self, number: int, work: Sequence[Any], pixels: int, expected_s: float) -> Sent:
+    def _sent(
+        self, number: int, work: Sequence[PendingPicture], pixels: int, expected_s: float
+    ) -> Sent:
         return Sent(
             number=number,
             work=tuple(work),
@@ -186,9 +187,8 @@ class Dispatcher:
             allowed_s=max(self._hang_s, _PATIENCE * expected_s),
         )
 
-    def _give_up_late(self, hopeless: Iterable[Item]) -> None:
+    def _give_up_late(self, hopeless: Iterable[PendingPicture]) -> None:
         for picture in hopeless:
-            assert isinstance(picture, PendingPicture)
             self._room.release(picture)
             self._metrics.dropped("deadline")
             picture.request.fail(
@@ -197,51 +197,6 @@ class Dispatcher:
                     "images, or ask again when the server is less busy"
                 )
             )
-
-    def _picture_done(self, link: WorkerLink, picture: PendingPicture, frame: Frame) -> None:
-        header, request = frame.header, picture.request
-        match frame.kind:
-            case "answer":
-                num_instances, seconds = int(header["num_instances"]), dict(header["seconds"])
-                picture.is_computed = True
-                if self._room.poison.may_know(picture.length, time.monotonic()):
-                    self._room.poison.acquit(self._room.digest(picture))
-                self._metrics.picture(
-                    model=request.job.model,
-                    task=request.job.task,
-                    num_instances=num_instances,
-                )
-                self._room.prove(request.job.model, picture.canvas_pixels)
-                queue_s = picture.sent - picture.submitted
-                if picture.span is not None:
-                    picture.span.picture(
-                        request.job.traceparent,
-                        index=picture.index,
-                        submitted=picture.submitted,
-                        seconds=seconds,
-                    )
-                request.add(picture.index, frame.body, {"queue": queue_s, **seconds})
-            case "dropped":
-                if request.unwanted:  # else it was answered for another of its pictures
-                    self._metrics.dropped(request.unwanted)
-            case "refused":
-                error = by_kind(header["error"])(header["detail"])
-                request.fail(error.about_image(picture.index, picture.id))
-            case "too_big":
-                now = time.monotonic()
-                self._room.remember_too_big(request.job.model, header["pixels"], now)
-                error = TooLargeError("it needs more memory than this server has; send it smaller")
-                request.fail(error.about_image(picture.index, picture.id))
-            case _:
-                log.error(
-                    "a worker's defect",
-                    extra={
-                        "request_id": request.job.request_id,
-                        "device": link.device,
-                        "why": header.get("text", f"unknown frame {frame.kind!r}"),
-                    },
-                )
-                request.fail(InternalError(INTERNAL_DETAIL))
 
     def _batch_ran(self, link: WorkerLink, number: int) -> None:
         ran = link.sent.get(number)
@@ -257,31 +212,29 @@ class Dispatcher:
         computed = [p for p in ran.work if p.is_computed or p.number in self._out]
         pixels = sum(picture.canvas_pixels for picture in computed)
         held_s = time.monotonic() - ran.reached_head
-        self._room.costs[ran.work[0].request.job.model].observe(pixels, held_s)
+        self._room.learn(ran.work[0].request.job.model, pixels, held_s)
 
-    def _batch_done(self, link: WorkerLink, header: dict[str, Any]) -> None:
-        done = link.sent.finish(header["batch"])
-        if done is None:
+    def _batch_done(self, seat: Seat, link: WorkerLink, done: Done) -> None:
+        sent = link.sent.finish(done.batch)
+        if sent is None:
             return
-        if done.encoded_by is None:
-            self._learn(done)
-        for picture in done.work:
+        if sent.encoded_by is None:
+            self._learn(sent)
+        for picture in sent.work:
             if self._out.pop(picture.number, None) is not None:  # a worker that forgets
                 log.error("no answer", extra={"request_id": picture.request.job.request_id})
                 picture.request.fail(InternalError(INTERNAL_DETAIL))
             self._room.release(picture)
-        link.seat.has_worked()
-        if done.span is not None:
-            done.span.end(padded_pixels=header["pixels"])
-        name = done.work[0].request.job.model
-        room = self._room.queues[name].limits.room(done.work[0].canvas_pixels)
+        seat.has_worked()
+        if sent.span is not None:
+            sent.span.end(padded_pixels=done.pixels)
         self._metrics.batch(
-            model=name,
+            model=sent.work[0].request.job.model,
             device=link.device,
-            num_images=len(done.work),
-            fill=min(1.0, len(done.work) / room),
-            padded_pixels=header["pixels"],
-            seconds=header["run_seconds"],
+            num_images=len(sent.work),
+            fill=self._room.fill(sent.work),
+            padded_pixels=done.pixels,
+            seconds=done.run_seconds,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from service.configuration.settings import Settings
 from service.pool.admission import Load
@@ -12,7 +12,10 @@ from service.pool.arena import Arena
 from service.pool.batching import BatchLimits
 from service.pool.canvas_record import CanvasRecord
 from service.pool.dispatcher import Dispatcher
-from service.pool.link import LinkTimes, WorkerLink
+from service.pool.hang_watch import LinkTimes
+from service.pool.link import WorkerLink
+from service.pool.messages import Load as LoadMessage
+from service.pool.messages import ModelToLoad
 from service.pool.pool_engine import PoolEngine
 from service.pool.seats import RestartTimes, Seat
 from service.pool.waiting_room import WaitingRoom
@@ -63,16 +66,16 @@ def open_engine(
         def open_link(seat: Seat) -> WorkerLink:
             sizes = dict.fromkeys((*settings.warmup_sizes, *record.frequent))
             return WorkerLink(
-                seat=seat,
+                device=seat.device,
                 command=command,
-                load=_load_frame(settings, seat.device, arena, list(sizes)),
+                load=_load_message(settings, seat.device, arena, list(sizes)),
                 arena=arena,
-                owner=engine,
+                owner=seat,
                 times=link_times,
             )
 
         return [
-            Seat(device=device, open_link=open_link, times=restart_times)
+            Seat(device=device, open_link=open_link, owner=engine, times=restart_times)
             for device in settings.devices
             if _models_on(settings, device)
         ]
@@ -95,35 +98,34 @@ def _max_batch_images(settings: Settings) -> int:
     return _CPU_BATCH if "cpu" in settings.devices else _GPU_BATCH
 
 
-def _models_on(settings: Settings, device: str) -> list[dict[str, Any]]:
+def _models_on(settings: Settings, device: str) -> list[ModelToLoad]:
     """Return what a worker for that device is told to load."""
     return [
-        {
-            "name": model.name,
-            "weights": model.weights,
-            "config": model.config,
-            "overrides": list(model.overrides),
-            "categories": None if model.categories is None else str(model.categories),
-        }
+        ModelToLoad(
+            name=model.name,
+            weights=model.weights,
+            config=model.config,
+            overrides=list(model.overrides),
+            categories=None if model.categories is None else str(model.categories),
+        )
         for model in settings.models
         if model.devices is None or device in model.devices
     ]
 
 
-def _load_frame(
+def _load_message(
     settings: Settings, device: str, arena: Arena, warmup_sizes: list[tuple[int, int]]
-) -> dict[str, Any]:
-    return {
-        "kind": "load",
-        "device": device,
-        "models": _models_on(settings, device),
-        "max_pixels": settings.max_pixels,
-        "max_side": settings.max_side,
-        "decode_threads": settings.decode_threads,
-        "warmup_sizes": warmup_sizes,
-        "max_batch_images": _max_batch_images(settings),
-        "max_batch_pixels": settings.max_batch_pixels,
-        "arena_bytes": arena.num_bytes,
-        "log_level": settings.log_level,
-        "log_format": settings.log_format,
-    }
+) -> LoadMessage:
+    return LoadMessage(
+        device=device,
+        models=_models_on(settings, device),
+        max_pixels=settings.max_pixels,
+        max_side=settings.max_side,
+        decode_threads=settings.decode_threads,
+        warmup_sizes=warmup_sizes,
+        max_batch_images=_max_batch_images(settings),
+        max_batch_pixels=settings.max_batch_pixels,
+        arena_bytes=arena.num_bytes,
+        log_level=settings.log_level,
+        log_format=settings.log_format,
+    )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from service.engine import Job, ModelInfo, Result
 from service.pool.batching import Item
+from service.pool.messages import BatchItem
 from service.pool.poison import Digest
 
 if TYPE_CHECKING:
-    from service.pool.link import WorkerLink
     from service.watch.tracing_spans import BatchSpan
 
 
@@ -41,8 +41,9 @@ class PendingRequest:
 
     def fits(self, model: ModelInfo) -> bool:
         """Whether a model that came after the one it was judged by can do what it asks for."""
-        is_same = self.job.category_ids is None or model.categories == self.model.categories
-        return is_same and self.job.task in model.tasks
+        asked = self.job.asked
+        is_same = asked.predict.category_ids is None or model.categories == self.model.categories
+        return is_same and asked.task in model.tasks
 
     def add(self, index: int, body: bytes, seconds: dict[str, float]) -> None:
         """Take in one picture's answer; the last one completes the request."""
@@ -67,7 +68,7 @@ class PendingPicture(Item):
     offset: where its bytes lie in the arena; None once they are given back.
     num_deaths: workers that died while they had it.
     is_computed: whether the worker had an answer to it.
-    sent: when it left the queue, on the monotonic clock. link: the worker it went to last.
+    sent: when it left the queue, on the monotonic clock.
     digest: what the poison list knows it by, where that had to be asked.
     span: of the batch it is in; None where nothing is traced.
     """
@@ -81,34 +82,27 @@ class PendingPicture(Item):
     num_deaths: int = 0
     is_computed: bool = False
     sent: float = 0.0
-    link: WorkerLink | None = None
     digest: Digest | None = None
     span: BatchSpan | None = None
 
     @property
     def is_brief(self) -> bool:
         """Whether its answer is encoded in no time."""
-        return self.request.job.is_brief
+        return self.request.job.asked.is_brief
 
     @property
     def id(self) -> str | None:
         """What the caller calls it."""
         return self.request.job.pictures[self.index].id
 
-    def to_json(self) -> dict[str, Any]:
-        """Return what a worker is told of it."""
-        job = self.request.job
-        return {
-            "item": self.number,
-            "offset": self.offset,
-            "length": self.length,
-            "task": job.task,
-            "score_threshold": job.score_threshold,
-            "max_instances": job.max_instances,
-            "category_ids": None if job.category_ids is None else sorted(job.category_ids),
-            "masks": job.masks,
-            "picture_type": job.picture_type,
-            "id": self.id,
-            "request_id": job.request_id,
-            "traceparent": job.traceparent,
-        }
+    def batch_item(self) -> BatchItem:
+        """Return what a worker is told of it; its bytes must still be here."""
+        assert self.offset is not None
+        return BatchItem(
+            number=self.number,
+            offset=self.offset,
+            length=self.length,
+            asked=self.request.job.asked,
+            id=self.id,
+            request_id=self.request.job.request_id,
+        )

@@ -1,4 +1,4 @@
-"""The engine: requests wait in queues, worker processes take them in batches.
+"""The engine: requests wait in a room, worker processes take their pictures in batches.
 
 Everything here runs on one event loop. A request is let in or refused at once; each of its
 pictures waits and runs on its own; the last answer completes it. Whatever happens to a worker,
@@ -10,20 +10,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from service.engine import Job, LoadError, ModelInfo, Result
 from service.engine_state import EngineState
-from service.errors import ServiceError, UnavailableError
+from service.errors import UnavailableError
 from service.pool.arena import Arena
 from service.pool.canvas_record import CanvasRecord
 from service.pool.dispatcher import Dispatcher
 from service.pool.editions import free_orphans, pin_misfits
 from service.pool.keeping import Keeping
 from service.pool.link import WorkerLink
+from service.pool.messages import Failed, Fatal, Loaded, OfPicture, Ready
 from service.pool.pending import PendingRequest
+from service.pool.requests import Requests
 from service.pool.roster import Roster
 from service.pool.seats import Seat
+from service.pool.ticking import Ticking
 from service.pool.waiting_room import WaitingRoom
 from service.pool.wire import Frame
 from service.watch.metrics import Metrics
@@ -64,8 +67,9 @@ class PoolEngine:
         self._canary_every_s = canary_every_s
         self._roster = Roster()
         self._keeping = Keeping()
-        self._ticking: list[asyncio.Task[None]] = []
-        self._requests: set[PendingRequest] = set()
+        self._loading: asyncio.Task[None] | None = None
+        self._ticking = Ticking()
+        self._requests = Requests(room, dispatcher, self._roster, metrics)
         self._reloading = asyncio.Lock()
         self._models: tuple[ModelInfo, ...] = ()
         self._draining = self._stopping = False
@@ -73,10 +77,9 @@ class PoolEngine:
     def start(self) -> None:
         """Begin to load; return at once."""
         self._loading = asyncio.create_task(self._load())
-        self._ticking.append(asyncio.create_task(_every(_RECORD_EVERY_S, self._save_record)))
+        self._ticking.start(_RECORD_EVERY_S, self._record.save)
         if self._canary_every_s > 0:
-            canary = _every(self._canary_every_s, self._send_canaries)
-            self._ticking.append(asyncio.create_task(canary))
+            self._ticking.start(self._canary_every_s, self._send_canaries)
         self._metrics.watch(self.state)
 
     @property
@@ -97,6 +100,7 @@ class PoolEngine:
 
     async def wait_until_loaded(self) -> None:
         """Return once jobs can run. Raises LoadError if they never will."""
+        assert self._loading is not None, "the engine is not started"
         await asyncio.shield(self._loading)
 
     async def submit(self, job: Job) -> Result:
@@ -107,16 +111,14 @@ class PoolEngine:
         model = next(model for model in self._models if model.name == job.model)
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         request = PendingRequest(job=job, model=model, answer=answer)
-        self._requests.add(request)
         try:
-            self._let_in(request)
+            self._requests.let_in(request)
             self._record.note(request)
             self._dispatch()
             return await answer
         finally:
-            # Over in any case: what still waits of it must not cost anything.
-            self._requests.discard(request)
-            self._let_go(request)
+            self._requests.let_go(request)
+            self._part_with_idle()
 
     def drain(self) -> None:
         """Become unready, but go on taking jobs."""
@@ -146,17 +148,18 @@ class PoolEngine:
         if self._stopping:
             return
         self._stopping = True
-        for request in list(self._requests):
+        for request in self._requests:
             request.fail(UnavailableError("the server stopped; send the request again"))
         self._keeping.stop()
         self._record.write(self._record.text())
 
     async def wait_stopped(self) -> None:
         """Return once all processes have ended and the shared memory is given back."""
-        for task in (self._loading, *self._ticking):
+        loading = [] if self._loading is None else [self._loading]
+        for task in loading:
             task.cancel()
-        everything = (self._loading, *self._ticking, *self._keeping.tasks)
-        await asyncio.gather(*everything, return_exceptions=True)
+        await asyncio.gather(*loading, *self._keeping.tasks, return_exceptions=True)
+        await self._ticking.stop()
         self._arena.close()
 
     def state(self) -> EngineState:
@@ -169,60 +172,34 @@ class PoolEngine:
             arena_used_bytes=self._arena.used_bytes,
         )
 
-    def on_frame(self, link: WorkerLink, frame: Frame) -> None:
-        """Hear a worker; see `LinkOwner`."""
-        header = frame.header
-        match frame.kind:
-            case "loaded":
-                self._has_loaded(link.seat, [ModelInfo.from_json(m) for m in header["models"]])
-            case "ready":
-                link.seat.has_become_ready(header["warmed"])
-                if link.seat in self._roster.seats:
-                    self._room.expect(link.seat.warmed)
-            case "failed":
-                link.seat.has_failed(header["text"], is_operators=header["is_operators"])
-            case "fatal":
-                log.error("a device failed", extra={"device": link.device, "why": header["text"]})
+    def on_frame(self, seat: Seat, link: WorkerLink, frame: Frame) -> None:
+        """Hear a worker; see `SeatOwner`."""
+        match frame.message:
+            case Loaded(models=models):
+                self._has_loaded(seat, [ModelInfo.from_json(model) for model in models])
+            case Ready():
+                if seat in self._roster.seats:
+                    self._room.expect(seat.warmed)
+            case Failed():
+                pass  # what that means for its seat, the seat knows
+            case Fatal(text=text):
+                log.error("a device failed", extra={"device": link.device, "why": text})
                 link.kill("fatal")
             case _:
-                self._dispatcher.on_frame(link, frame)
-        if "item" in header:
+                self._dispatcher.on_frame(seat, link, frame)
+        if isinstance(frame.message, OfPicture):
             return  # a picture is done; whether there is room now, its batch's end will tell
         self._dispatch()
         self._part_with_idle()
 
-    def on_gone(self, link: WorkerLink, reason: str) -> None:
-        """Bring home what a worker leaves undone; see `LinkOwner`."""
+    def on_gone(self, seat: Seat, link: WorkerLink, reason: str) -> None:
+        """Bring home what a worker leaves undone; see `SeatOwner`."""
         try:
             self._dispatcher.bring_home(link, reason)
         finally:
-            if link.seat.has_successor and link.seat.was_ready:
+            if seat.has_successor and seat.was_ready:
                 self._metrics.worker_restarted(device=link.device, reason=reason)
             self._rearrange()
-
-    def _let_in(self, request: PendingRequest) -> None:
-        name = request.job.model
-        try:
-            self._room.enter(
-                request,
-                num_workers=max(1, self._roster.num_ready(name)),
-                shares=self._roster.shares(name),
-                ahead_s=self._dispatcher.ahead_s(self._roster.seats_of(name)),
-                now=time.monotonic(),
-            )
-        except ServiceError as error:
-            self._metrics.refused(error.kind.replace("-", "_"))
-            raise
-
-    def _let_go(self, request: PendingRequest) -> None:
-        if request.answer.cancelled():
-            is_late = time.monotonic() >= request.job.deadline
-            request.unwanted = "deadline" if is_late else "client_gone"
-        for _ in range(self._room.leave(request)):
-            if request.unwanted:
-                self._metrics.dropped(request.unwanted)
-        self._dispatcher.drop(request)
-        self._part_with_idle()
 
     async def _load(self) -> None:
         fresh = self._open_seats(self)
@@ -252,22 +229,9 @@ class PoolEngine:
     def _part_with_idle(self) -> None:
         """End the workers of the weights before that nobody waits for any more."""
         if self._roster.leaving:
-            awaited = {(r.job.model, r.edition) for r in self._requests if r.edition is not None}
-            self._roster.part_with_idle(awaited)
-
-    async def _save_record(self) -> None:
-        await asyncio.to_thread(self._record.write, self._record.text())
+            self._roster.part_with_idle(self._requests.awaited)
 
     async def _send_canaries(self) -> None:
         for seat in self._roster.seats:
             if seat.ready_link is not None:
                 self._dispatcher.send_canary(seat.ready_link)
-
-
-async def _every(seconds: float, what: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await what()
-        except Exception:
-            log.exception("what is done every so often failed")

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterable, Sequence
 
 from service.errors import UnavailableError
-from service.pool.link import SILENT, WorkerLink
+from service.pool.hang_watch import SILENT
+from service.pool.link import WorkerLink
 from service.pool.pending import PendingPicture
 from service.pool.poison import CRASH, KILL
 from service.pool.waiting_room import WaitingRoom, poisoned
@@ -43,8 +44,7 @@ def _suspect(
     is_killed = reason == "died" and link.exit_code == _SIGKILL_EXIT
     is_outside = reason == SILENT or (is_killed and not link.was_oom_killed)
     guilt = KILL if is_outside else CRASH
-    for digest in {room.digest(picture) for picture in pictures}:
-        room.poison.suspect(digest, guilt, time.monotonic())
+    room.suspect(pictures, guilt, time.monotonic())
 
 
 def _may_run_again(picture: PendingPicture, reason: str, room: WaitingRoom) -> bool:
@@ -54,7 +54,7 @@ def _may_run_again(picture: PendingPicture, reason: str, room: WaitingRoom) -> b
     if reason == "stopped":
         request.fail(UnavailableError("the server stopped; send the request again"))
         return False
-    if room.poison.is_refused(room.digest(picture), time.monotonic()):
+    if room.is_poison(picture, time.monotonic()):
         source = request.job.pictures[picture.index]
         request.fail(poisoned(source, picture.index))
         return False

@@ -6,10 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from service.engine import LoadError, ModelInfo
 from service.engine_state import WorkerState
 from service.pool.link import WorkerLink
+from service.pool.messages import Failed, Ready
+from service.pool.wire import Frame
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +32,21 @@ class RestartTimes:
         return min(self.most, self.first * 2.0 ** min(30, max(0, num_failures - 1)))
 
 
+class SeatOwner(Protocol):
+    """Who is told what a seat's worker says; called on the event loop."""
+
+    def on_frame(self, seat: Seat, link: WorkerLink, frame: Frame) -> None:
+        """Hear what the worker says; the seat has noted what concerns it."""
+        ...
+
+    def on_gone(self, seat: Seat, link: WorkerLink, reason: str) -> None:
+        """Hear that the worker has ended; `link.sent` has what it leaves undone."""
+        ...
+
+
 @dataclass(eq=False, kw_only=True)
 class Seat:
-    """A device's place in the pool, whoever holds it.
+    """A device's place in the pool, whoever holds it; the owner of the links to its workers.
 
     open_link: returns a new worker for this seat, not started.
     link: the present worker. models: what it holds. was_ready: whether any has been ready here.
@@ -41,6 +56,7 @@ class Seat:
 
     device: str
     open_link: Callable[[Seat], WorkerLink]
+    owner: SeatOwner
     times: RestartTimes
     link: WorkerLink | None = None
     models: tuple[ModelInfo, ...] = ()
@@ -82,21 +98,26 @@ class Seat:
         """Whether another worker follows the present one."""
         return not self.is_retired and self.failure is None
 
-    def has_become_ready(self, warmed: Mapping[str, tuple[int, float]]) -> None:
-        """Note that the present worker takes batches."""
-        self.warmed = warmed
-        self.was_ready = True
-        self.settled.set()
+    def on_frame(self, link: WorkerLink, frame: Frame) -> None:
+        """Hear the present worker; see `LinkOwner`."""
+        match frame.message:
+            case Ready(warmed=warmed):
+                self.warmed = warmed
+                self.was_ready = True
+                self.settled.set()
+            case Failed(text=text, is_operators=is_operators):
+                self.last_words = text
+                if not self.was_ready and is_operators:
+                    self._give_up(text)
+        self.owner.on_frame(self, link, frame)
+
+    def on_gone(self, link: WorkerLink, reason: str) -> None:
+        """Hear that the present worker has ended; see `LinkOwner`."""
+        self.owner.on_gone(self, link, reason)
 
     def has_worked(self) -> None:
         """Note a finished batch: whatever happened before is forgiven."""
         self.num_failures = 0
-
-    def has_failed(self, text: str, *, is_operators: bool) -> None:
-        """Note what a worker said before it gave up."""
-        self.last_words = text
-        if not self.was_ready and is_operators:
-            self._give_up(text)
 
     async def keep(self) -> None:
         """Run one worker after the other until the seat is retired or given up."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from service.pool.pending import PendingPicture
 
 if TYPE_CHECKING:
     from service.watch.tracing_spans import BatchSpan
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 class Sent:
     """A batch that a worker has and has not finished.
 
-    work: what the owner sent. pixels: padded, of all of it. expected_s: what it should take.
+    work: its pictures. pixels: padded, of all of it. expected_s: what it should take.
     allowed_s: after so many seconds at the head of what the worker has, it hangs.
     reached_head: when it got there; None while another batch is before it.
     encoded_by: when it should be done at the latest; set once the device is through with it and
@@ -23,7 +25,7 @@ class Sent:
     """
 
     number: int
-    work: Sequence[Any]
+    work: Sequence[PendingPicture]
     pixels: int
     expected_s: float
     allowed_s: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from model.geometry import canvas_size
@@ -14,11 +14,10 @@ from service.errors import PoisonError, TooLargeError
 from service.pool.admission import Load, Wait, admit, refusal
 from service.pool.arena import Arena
 from service.pool.batching import BatchLimits, Item, Queue
+from service.pool.canvas_limits import CanvasLimits
 from service.pool.cost import CostModel
 from service.pool.pending import PendingPicture, PendingRequest
 from service.pool.poison import Digest, PoisonList, digest_of
-
-_TOO_BIG_FOR_S = 600.0
 
 
 class WaitingRoom:
@@ -34,13 +33,12 @@ class WaitingRoom:
         self._arena = arena
         self._limits = limits
         self._numbers = itertools.count(1)
-        # By model: canvas pixels that found no memory, and until when that counts; and the most
-        # that did.
-        self._too_big: dict[str, tuple[int, float]] = {}
-        self._proven: dict[str, int] = {}
-        self.queues: defaultdict[str, Queue] = defaultdict(lambda: Queue(batch_limits))
-        self.costs: defaultdict[str, CostModel] = defaultdict(CostModel)
-        self.poison = PoisonList()
+        self._queues: defaultdict[str, Queue[PendingPicture]] = defaultdict(
+            lambda: Queue(batch_limits)
+        )
+        self._costs: defaultdict[str, CostModel] = defaultdict(CostModel)
+        self._canvases = CanvasLimits()
+        self._poison = PoisonList()
 
     def enter(
         self,
@@ -64,10 +62,10 @@ class WaitingRoom:
         job = request.job
         pictures = [self._judged(request, index, now) for index in range(len(job.pictures))]
         new = _load(pictures)
-        cost, queue = self.costs[job.model], self.queues[job.model]
+        cost, queue = self._costs[job.model], self._queues[job.model]
         own = cost.seconds(sum(p.canvas_pixels for p in pictures), 1)
         queued_s = sum(
-            share * self.queues[name].expected_seconds(self.costs[name])
+            share * self._queues[name].expected_seconds(self._costs[name])
             for name, share in shares.items()
         )
         waiting_s = (ahead_s + queued_s) / num_workers
@@ -84,9 +82,36 @@ class WaitingRoom:
         for picture in pictures:
             queue.add(picture)
 
+    def oldest(
+        self, model: str, accepts: Callable[[PendingPicture], bool]
+    ) -> PendingPicture | None:
+        """Return the picture that has waited longest for a model, of those that are accepted."""
+        return self._queues[model].oldest(accepts)
+
+    def take(
+        self, model: str, accepts: Callable[[PendingPicture], bool], *, is_idle: bool, now: float
+    ) -> tuple[list[PendingPicture], list[PendingPicture]]:
+        """Take the next batch for a model out, and what is hopeless; see `Queue.take`."""
+        cost = self._costs[model]
+        return self._queues[model].take(accepts, is_idle=is_idle, now=now, cost=cost)
+
+    def fill(self, pictures: Sequence[PendingPicture]) -> float:
+        """Return how full a batch is, 0 to 1: its pictures, of those that there was room for."""
+        first = pictures[0]
+        room = self._queues[first.request.job.model].limits.room(first.canvas_pixels)
+        return min(1.0, len(pictures) / room)
+
+    def expected_s(self, model: str, pixels: int) -> float:
+        """Return the seconds that a batch of so many padded pixels should take."""
+        return self._costs[model].seconds(pixels)
+
+    def learn(self, model: str, pixels: int, seconds: float) -> None:
+        """Note what a batch took."""
+        self._costs[model].observe(pixels, seconds)
+
     def leave(self, request: PendingRequest) -> int:
         """Take out what of a request still waits; return how many pictures that were."""
-        gone = [p for p in request.pictures if self.queues[request.job.model].remove(p)]
+        gone = [p for p in request.pictures if self._queues[request.job.model].remove(p)]
         for picture in gone:
             self.release(picture)
         return len(gone)
@@ -104,28 +129,26 @@ class WaitingRoom:
             picture.alone = True
             by_model[picture.request.job.model].append(picture)
         for model, again in by_model.items():
-            self.queues[model].put_back(again)
+            self._queues[model].put_back(again)
 
-    def digest(self, picture: PendingPicture) -> Digest:
-        """Return what the poison list knows a picture by; its bytes must still be here."""
-        if picture.digest is None:
-            assert picture.offset is not None
-            picture.digest = digest_of(self._arena.read(picture.offset, picture.length))
-        return picture.digest
+    def suspect(self, pictures: Iterable[PendingPicture], guilt: float, now: float) -> None:
+        """Note under which pictures a worker was lost, the same bytes once."""
+        for digest in {self._digest(picture) for picture in pictures}:
+            self._poison.suspect(digest, guilt, now)
 
-    def remember_too_big(self, model: str, pixels: int, now: float) -> None:
-        """Refuse canvases of that size or more for a while: they found no memory even alone.
+    def is_poison(self, picture: PendingPicture, now: float) -> bool:
+        """Whether workers are lost under that picture; its bytes must still be here."""
+        return self._poison.is_refused(self._digest(picture), now)
 
-        Not where as large a canvas has been computed before: then memory was short for a moment,
-        and a common size must not be shut out.
-        """
-        if pixels > self._proven.get(model, 0):
-            before, _ = self._too_big.get(model, (pixels, 0.0))
-            self._too_big[model] = min(pixels, before), now + _TOO_BIG_FOR_S
+    def has_answer(self, picture: PendingPicture, now: float) -> None:
+        """Note that a picture was computed: it is no poison, and its canvas finds memory."""
+        if self._poison.may_know(picture.length, now):
+            self._poison.acquit(self._digest(picture))
+        self._canvases.prove(picture.request.job.model, picture.canvas_pixels)
 
-    def prove(self, model: str, pixels: int) -> None:
-        """Note that a canvas of that size was computed."""
-        self._proven[model] = max(pixels, self._proven.get(model, 0))
+    def has_no_memory(self, model: str, pixels: int, now: float) -> None:
+        """Note that a canvas of that size found no memory; see `CanvasLimits.refuse`."""
+        self._canvases.refuse(model, pixels, now)
 
     def expect(self, warmed: Mapping[str, tuple[int, float]]) -> None:
         """Take what a worker's warm-up tells of each model, until batches tell better.
@@ -134,13 +157,12 @@ class WaitingRoom:
             warmed: the most padded pixels that ran together, and seconds for each.
         """
         for model, (pixels, seconds_per_pixel) in warmed.items():
-            self.costs[model].expect(seconds_per_pixel)
-            self.prove(model, pixels)
+            self._costs[model].expect(seconds_per_pixel)
+            self._canvases.prove(model, pixels)
 
     def forget_memory(self) -> None:
         """Let every size try again: other weights need more or less."""
-        self._too_big.clear()
-        self._proven.clear()
+        self._canvases.forget()
 
     def states(self, num_workers: Callable[[str], int], now: float) -> tuple[QueueState, ...]:
         """Return how each queue stands."""
@@ -151,10 +173,10 @@ class WaitingRoom:
                 pixels=queue.source_pixels,
                 bytes=queue.num_bytes,
                 oldest_seconds=max((now - item.submitted for item in queue), default=0.0),
-                expected_seconds=queue.expected_seconds(self.costs[model])
+                expected_seconds=queue.expected_seconds(self._costs[model])
                 / max(1, num_workers(model)),
             )
-            for model, queue in self.queues.items()
+            for model, queue in self._queues.items()
         )
 
     def _judged(self, request: PendingRequest, index: int, now: float) -> PendingPicture:
@@ -162,24 +184,23 @@ class WaitingRoom:
         job = request.job
         picture = job.pictures[index]
         height, width = canvas_size(picture.height, picture.width, request.model.config.input)
-        limit, until = self._too_big.get(job.model, (0, 0.0))
-        if now < until and height * width >= limit:
+        if self._canvases.is_too_big(job.model, height * width, now):
             raise TooLargeError(
                 f"it is {picture.width}×{picture.height}, for which this server has not enough "
                 "memory; send a smaller image"
             ).about_image(index, picture.id)
-        is_strange = self.poison.may_know(len(picture.data), now)
+        is_strange = self._poison.may_know(len(picture.data), now)
         digest = digest_of(picture.data) if is_strange else None
-        if digest is not None and self.poison.is_refused(digest, now):
+        if digest is not None and self._poison.is_refused(digest, now):
             raise poisoned(picture, index)
         return PendingPicture(
-            group=(height, width, job.task),
+            group=(height, width, job.asked.task),
             canvas_pixels=height * width,
             source_pixels=picture.height * picture.width,
             num_bytes=len(picture.data),
             submitted=now,
             deadline=job.deadline,
-            alone=digest is not None and self.poison.is_suspect(digest, now),
+            alone=digest is not None and self._poison.is_suspect(digest, now),
             canvas=(height, width),
             number=next(self._numbers),
             request=request,
@@ -188,6 +209,13 @@ class WaitingRoom:
             length=len(picture.data),
             digest=digest,
         )
+
+    def _digest(self, picture: PendingPicture) -> Digest:
+        """Return what the poison list knows a picture by; its bytes must still be here."""
+        if picture.digest is None:
+            assert picture.offset is not None
+            picture.digest = digest_of(self._arena.read(picture.offset, picture.length))
+        return picture.digest
 
     def _store(self, pictures: list[PendingPicture], num_waiting: int, waiting_s: float) -> None:
         for picture in pictures:

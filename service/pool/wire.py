@@ -2,44 +2,38 @@
 
     frame = header length (u32, big endian), body length (u32, big endian), header, body
 
-The header is a JSON object with "kind"; the body is raw bytes. Nothing is ever unpickled.
+The header is a message (`messages.py`) as JSON; the body is raw bytes. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import struct
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
+
+from service.pool.messages import Message, from_json, to_json
 
 MAX_HEADER_BYTES = 16 * 2**20
 MAX_BODY_BYTES = 2**30
 _COPIED_BYTES = 2**18
 _LENGTHS = struct.Struct(">II")
-# Escaped to ASCII: half of a surrogate pair in somebody's text travels unharmed.
-_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One message: a JSON object that says its "kind", and what it carries."""
+    """One message, and what it carries."""
 
-    header: dict[str, Any]
+    message: Message
     body: bytes = b""
 
-    @property
-    def kind(self) -> str:
-        """What the message is."""
-        return str(self.header["kind"])
 
-
-def encode_frame(header: Mapping[str, Any], body: bytes = b"") -> bytes:
+def encode_frame(message: Message, body: bytes = b"") -> bytes:
     """Return a frame's bytes. ValueError if it is larger than a reader takes."""
-    return _encode_head(header, len(body)) + body
+    return _encode_head(message, len(body)) + body
 
 
 class FrameProtocol(asyncio.Protocol):
@@ -61,6 +55,7 @@ class FrameProtocol(asyncio.Protocol):
         # Set when nothing comes any more; its exception is that of `on_frame`, or a ValueError
         # where the bytes were no frame.
         self.ended: asyncio.Future[None] = self._loop.create_future()
+        self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -78,14 +73,16 @@ class FrameProtocol(asyncio.Protocol):
         if not self._has_turn:
             self._end(None)
 
-    def send(self, header: Mapping[str, Any]) -> None:
+    def send(self, message: Message) -> None:
         """Send a frame; one that nobody reads is lost in silence."""
-        self._transport.write(encode_frame(header))
+        assert self._transport is not None
+        self._transport.write(encode_frame(message))
 
     def close(self) -> None:
         """Hear nothing any more."""
         self._end(None)
-        self._transport.close()
+        if self._transport is not None:
+            self._transport.close()
 
     def _hear(self) -> None:
         """Hear the first frame that has come, and the next one at the loop's next turn."""
@@ -98,7 +95,7 @@ class FrameProtocol(asyncio.Protocol):
                 self._on_frame(frame)
         except Exception as error:
             self._end(error)
-            self._transport.close()
+            self.close()
             return
         if frame is not None and self._received:
             self._has_turn = True
@@ -114,8 +111,8 @@ class FrameProtocol(asyncio.Protocol):
         end = body_start + body_bytes
         if len(self._received) < end:
             return None
-        header = _parse(self._received[_LENGTHS.size : body_start])
-        frame = Frame(header, bytes(self._received[body_start:end]))
+        message = from_json(self._received[_LENGTHS.size : body_start])
+        frame = Frame(message, bytes(self._received[body_start:end]))
         del self._received[:end]
         return frame
 
@@ -135,9 +132,9 @@ class FrameSocket:
         self._socket = sock
         self._sending = threading.Lock()
 
-    def send(self, header: Mapping[str, Any], body: bytes = b"") -> None:
+    def send(self, message: Message, body: bytes = b"") -> None:
         """Send one frame whole. ConnectionError if nobody reads any more."""
-        head = _encode_head(header, len(body))
+        head = _encode_head(message, len(body))
         with self._sending:
             if len(body) <= _COPIED_BYTES:  # one system call, and the reader is woken once
                 self._socket.sendall(head + body)
@@ -159,7 +156,7 @@ class FrameSocket:
         body = self._receive_exactly(body_bytes)
         if header is None or body is None:
             return None
-        return Frame(_parse(header), body)
+        return Frame(from_json(header), body)
 
     def _receive_exactly(self, num_bytes: int) -> bytes | None:
         buffer = bytearray(num_bytes)
@@ -175,8 +172,8 @@ class FrameSocket:
         return bytes(buffer)
 
 
-def _encode_head(header: Mapping[str, Any], body_bytes: int) -> bytes:
-    text = _ENCODER.encode(header).encode("ascii")
+def _encode_head(message: Message, body_bytes: int) -> bytes:
+    text = to_json(message)
     _check_lengths(len(text), body_bytes)
     return _LENGTHS.pack(len(text), body_bytes) + text
 
@@ -193,10 +190,3 @@ def _check_lengths(header_bytes: int, body_bytes: int) -> None:
             f"a frame of {header_bytes} + {body_bytes} bytes; at most "
             f"{MAX_HEADER_BYTES} + {MAX_BODY_BYTES} are allowed"
         )
-
-
-def _parse(text: bytes | bytearray) -> dict[str, Any]:
-    header = json.loads(text)
-    if not isinstance(header, dict) or not isinstance(header.get("kind"), str):
-        raise ValueError("a frame's header must be a JSON object with a kind")
-    return header

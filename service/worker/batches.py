@@ -1,6 +1,6 @@
-"""The way of a batch through a worker: decoded and prepared, run, encoded and sent.
+"""The way of a batch through a worker: prepared, run, encoded and sent.
 
-prepare   one thread, while the batch before it runs; a pool decodes and resizes
+prepare   one thread, while the batch before it runs; see `preparing.py`
 run       the thread that has the device
 encode    a pool, and another for what takes long; the last picture to be closed closes the batch
 
@@ -11,20 +11,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from model.categories import Categories
 from model.prediction.stages import StageTimes
-from model.structures import ImageBatch, Instances, PanopticSegmentation
-from service.errors import ServiceError
+from model.structures import Instances, PanopticSegmentation
 from service.pool.arena import ArenaView
+from service.pool.messages import Batch, BatchItem
 from service.worker.failures import Failure, failure_of, one_line
-from service.worker.groups import DecodedPicture, Group, PreparedBatch, grouped
+from service.worker.groups import DecodedPicture, Group, PreparedBatch
 from service.worker.models import LoadedModel, free_memory
-from service.worker.pictures import PictureTask, decode_picture, encode_answer, num_instances
+from service.worker.pictures import encode_answer, num_instances
+from service.worker.preparing import Preparer
 from service.worker.report import BatchReport, Send
 from service.worker.wanted import Wanted
 
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 Result = Instances | PanopticSegmentation
 # Has an answer encoded, some time.
-Encode = Callable[[PictureTask, Callable[[], None]], object]
+Encode = Callable[[BatchItem, Callable[[], None]], object]
 
 
 class _UnwantedError(Exception):
@@ -65,31 +66,25 @@ class BatchRunner:
         has_next: Callable[[], bool],
         on_fatal: Callable[[str], NoReturn],
     ) -> None:
-        self._models = models
-        self._arena = arena
-        self._max_pixels = max_pixels
-        self._max_side = max_side
         self._wanted = wanted
-        self._send = send
         self._has_next = has_next
         self._on_fatal = on_fatal
-        self._decoders = ThreadPoolExecutor(num_threads, thread_name_prefix="decode")
+        self._preparer = Preparer(
+            models,
+            arena,
+            max_pixels=max_pixels,
+            max_side=max_side,
+            num_threads=num_threads,
+            wanted=wanted,
+            send=send,
+            give_up=self._give_up,
+        )
         self._encoders = ThreadPoolExecutor(num_threads, thread_name_prefix="encode")
         self._drawers = ThreadPoolExecutor(num_threads, thread_name_prefix="draw")
 
-    def prepare(self, header: Mapping[str, Any]) -> PreparedBatch:
-        """Return the batch that a frame asks for; what can't be decoded is refused at once."""
-        tasks = [PictureTask.from_json(item) for item in header["items"]]
-        report = BatchReport(header["batch"], tasks, self._send, self._wanted)
-        groups: list[Group] = []
-        try:
-            model = self._models[header["model"]]
-            decoded = self._map_of(tasks)(lambda task: self._decode(task, report), tasks)
-            groups = grouped(model, [picture for picture in decoded if picture is not None])
-        except Exception as error:
-            self._give_up(error, tasks, report)
-        ready = [group for group in groups if self._put_on_device(group, report)]
-        return PreparedBatch(groups=ready, report=report)
+    def prepare(self, batch: Batch) -> PreparedBatch:
+        """Return what there is to run of a batch; what can't be decoded is refused at once."""
+        return self._preparer.prepare(batch)
 
     def run(self, prepared: PreparedBatch) -> None:
         """Put a batch through the network; other threads encode and send the answers.
@@ -99,11 +94,11 @@ class BatchRunner:
         report = prepared.report
         own: list[Callable[[], None]] = []
 
-        def encode(task: PictureTask, encoding: Callable[[], None]) -> None:
+        def encode(item: BatchItem, encoding: Callable[[], None]) -> None:
             if prepared.is_brief:
                 own.append(encoding)
             else:
-                (self._encoders if task.is_brief else self._drawers).submit(encoding)
+                (self._encoders if item.asked.is_brief else self._drawers).submit(encoding)
 
         started = time.perf_counter()
         for group in prepared.groups:
@@ -117,52 +112,9 @@ class BatchRunner:
 
     def finish(self) -> None:
         """Return once all answers are sent; nothing can be prepared or run after this."""
-        self._decoders.shutdown()
+        self._preparer.finish()
         self._encoders.shutdown()
         self._drawers.shutdown()
-
-    def _map_of(self, pictures: Sequence[Any]) -> Callable[..., Iterator[Any]]:
-        """Return what works on them in parallel; one of them changes no thread, which costs."""
-        return self._decoders.map if len(pictures) > 1 else map
-
-    def _decode(self, task: PictureTask, report: BatchReport) -> DecodedPicture | None:
-        if task.item not in self._wanted:
-            report.drop(task)
-            return None
-        stages = StageTimes()
-        try:
-            with stages.measure("decode"):
-                image = decode_picture(
-                    self._arena.read(task.offset, task.length),
-                    max_pixels=self._max_pixels,
-                    max_side=self._max_side,
-                )
-        except ServiceError as error:
-            report.refuse(task, error)
-            return None
-        except Exception as error:
-            self._give_up(error, [task], report)
-            return None
-        report.spend([task], "decode", stages.seconds["decode"])
-        return DecodedPicture(task=task, image=image)
-
-    def _put_on_device(self, group: Group, report: BatchReport) -> bool:
-        """Prepare a group; return whether it is to run. Without memory it is prepared later."""
-        try:
-            self._prepare_group(group, report)
-        except Exception as error:
-            if failure_of(error) is not Failure.MEMORY:
-                self._give_up(error, group.tasks, report)
-                return False
-        return True
-
-    def _prepare_group(self, group: Group, report: BatchReport) -> ImageBatch:
-        stages = StageTimes()
-        with stages.measure("preprocess"):
-            images = [picture.image for picture in group.pictures]
-            group.batch = group.model.predictor.prepare(images, picture_map=self._map_of(images))
-        report.spend(group.tasks, "preprocess", stages.seconds["preprocess"])
-        return group.batch
 
     def _run_group(self, group: Group, report: BatchReport, encode: Encode) -> None:
         group = self._only_wanted(group, report)
@@ -174,7 +126,7 @@ class BatchRunner:
             failure = failure_of(error)
             is_alone = len(group.pictures) == 1
             if failure is Failure.DEVICE or (failure is Failure.DEFECT and is_alone):
-                self._give_up(error, group.tasks, report)
+                self._give_up(error, group.items, report)
                 return
             if failure is Failure.DEFECT:
                 log.warning("a batch failed; its images run one by one", exc_info=error)
@@ -182,7 +134,7 @@ class BatchRunner:
             categories = group.model.predictor.categories
             for picture, result in zip(group.pictures, results, strict=True):
                 encoding = partial(self._encode, report, picture, result, categories)
-                encode(picture.task, encoding)
+                encode(picture.item, encoding)
             return
         # Not in the handler: the exception keeps alive all that was computed so far.
         if failure is Failure.MEMORY:
@@ -193,11 +145,11 @@ class BatchRunner:
 
     def _only_wanted(self, group: Group, report: BatchReport) -> Group:
         """Return the part of a group that somebody waits for, and close the rest."""
-        kept = [i for i, task in enumerate(group.tasks) if task.item in self._wanted]
+        kept = [i for i, item in enumerate(group.items) if item.number in self._wanted]
         if len(kept) == len(group.pictures):
             return group
         for i in set(range(len(group.pictures))).difference(kept):
-            report.drop(group.pictures[i].task)
+            report.drop(group.pictures[i].item)
         return group.part(kept)
 
     def _run_in_halves(self, group: Group, report: BatchReport, encode: Encode) -> None:
@@ -207,23 +159,23 @@ class BatchRunner:
         number = len(group.pictures)
         log.warning("out of memory", extra={"num_images": number, "pixels": number * group.pixels})
         if number == 1:
-            report.too_big(group.tasks[0], group.pixels)
+            report.too_big(group.items[0], group.pixels)
             return
         for half in (group.pictures[: number // 2], group.pictures[number // 2 :]):
             self._run_group(group.unprepared(half), report, encode)
 
     def _compute(self, group: Group, report: BatchReport) -> Sequence[Result]:
         predictor = group.model.predictor
-        batch = group.batch or self._prepare_group(group, report)
-        options = [task.options for task in group.tasks]
+        batch = group.batch or self._preparer.put_on_device(group, report)
+        options = [item.asked.predict for item in group.items]
         stages = StageTimes()
         results: Sequence[Result]
-        if group.tasks[0].task == "segment":
+        if group.items[0].asked.task == "segment":
             results = predictor.segment_batch(batch, options, stages=stages)
         else:
             results = predictor.panoptic_batch(batch, options, stages=stages)
         for stage, seconds in stages.seconds.items():
-            report.spend(group.tasks, stage, seconds)
+            report.spend(group.items, stage, seconds)
         report.computed(len(group.pictures) * group.pixels)
         group.batch = None
         return results
@@ -236,24 +188,24 @@ class BatchRunner:
         categories: Categories,
     ) -> None:
         def check() -> None:
-            if picture.task.item not in self._wanted:
+            if picture.item.number not in self._wanted:
                 raise _UnwantedError
 
         stages = StageTimes()
         try:
             with stages.measure("encode"):
-                body = encode_answer(picture.task, picture.image, result, categories, check)
-            report.spend([picture.task], "encode", stages.seconds["encode"])
-            report.answer(picture.task, body, num_instances(result))
+                body = encode_answer(picture.item, picture.image, result, categories, check)
+            report.spend([picture.item], "encode", stages.seconds["encode"])
+            report.answer(picture.item, body, num_instances(result))
         except _UnwantedError:
-            report.drop(picture.task)
+            report.drop(picture.item)
         except Exception as error:
-            self._give_up(error, [picture.task], report)
+            self._give_up(error, [picture.item], report)
 
-    def _give_up(self, error: Exception, tasks: Sequence[PictureTask], report: BatchReport) -> None:
+    def _give_up(self, error: Exception, items: Sequence[BatchItem], report: BatchReport) -> None:
         """Log an exception that is not the pictures' fault, and tell the server."""
-        request_ids = " ".join(dict.fromkeys(task.request_id for task in tasks))
+        request_ids = " ".join(dict.fromkeys(item.request_id for item in items))
         log.error("a batch failed", exc_info=error, extra={"request_id": request_ids})
         if failure_of(error) is Failure.DEVICE:
             self._on_fatal(one_line(error))
-        report.defect(tasks, one_line(error))
+        report.defect(items, one_line(error))

@@ -8,7 +8,10 @@ same code runs.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -17,6 +20,10 @@ from torch import Tensor
 from model.prediction.predictor import PredictOptions, Predictor
 from model.prediction.preprocess import prepare
 from model.structures import DensePredictions, Instances
+from service.worker.failures import Failure, failure_of, one_line
+from service.worker.models import LoadedModel
+
+log = logging.getLogger(__name__)
 
 _HEIGHT, _WIDTH = 240, 320
 _SCORE_THRESHOLD = 0.05
@@ -74,6 +81,32 @@ class Canary:
             _Look(profile=_profile(predictions, slot), instances=instances)
             for slot, instances in enumerate(found)
         ]
+
+
+def open_canaries(
+    models: Mapping[str, LoadedModel], on_fatal: Callable[[str], NoReturn]
+) -> Callable[[], str | None]:
+    """Return what runs every model's canary, and returns the first complaint.
+
+    Args:
+        on_fatal: ends the process, as the device does not work any more.
+    """
+    canaries = {name: Canary(model.predictor) for name, model in models.items()}
+
+    def complaint() -> str | None:
+        for name, canary in canaries.items():
+            try:
+                text = canary.complaint()
+            except Exception as error:
+                if failure_of(error) is Failure.DEVICE:
+                    on_fatal(one_line(error))
+                log.exception("the canary failed")
+                text = one_line(error)
+            if text is not None:
+                return f"{name}: {text}"
+        return None
+
+    return complaint
 
 
 class _NotFiniteError(Exception):

@@ -10,8 +10,8 @@ import numpy as np
 
 from model.geometry import canvas_size
 from model.structures import ImageBatch
+from service.pool.messages import BatchItem
 from service.worker.models import LoadedModel
-from service.worker.pictures import PictureTask
 from service.worker.report import BatchReport
 
 
@@ -19,7 +19,7 @@ from service.worker.report import BatchReport
 class DecodedPicture:
     """A picture that can be run."""
 
-    task: PictureTask
+    item: BatchItem
     image: np.ndarray
 
 
@@ -37,9 +37,9 @@ class Group:
     batch: ImageBatch | None = None
 
     @property
-    def tasks(self) -> list[PictureTask]:
-        """What is wanted of the pictures."""
-        return [picture.task for picture in self.pictures]
+    def items(self) -> list[BatchItem]:
+        """What the server said of the pictures."""
+        return [picture.item for picture in self.pictures]
 
     @property
     def pixels(self) -> int:
@@ -66,8 +66,8 @@ class PreparedBatch:
     @property
     def is_brief(self) -> bool:
         """Whether it is one picture, with an answer that is encoded in no time."""
-        tasks = [task for group in self.groups for task in group.tasks]
-        return len(tasks) == 1 and tasks[0].is_brief
+        items = [item for group in self.groups for item in group.items]
+        return len(items) == 1 and items[0].asked.is_brief
 
 
 def grouped(model: LoadedModel, pictures: Iterable[DecodedPicture]) -> list[Group]:
@@ -76,5 +76,5 @@ def grouped(model: LoadedModel, pictures: Iterable[DecodedPicture]) -> list[Grou
     groups: defaultdict[tuple[str, tuple[int, int]], list[DecodedPicture]] = defaultdict(list)
     for picture in pictures:
         height, width = picture.image.shape[:2]
-        groups[picture.task.task, canvas_size(height, width, config)].append(picture)
+        groups[picture.item.asked.task, canvas_size(height, width, config)].append(picture)
     return [Group(model=model, canvas=key[1], pictures=group) for key, group in groups.items()]

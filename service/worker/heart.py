@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from service.pool.messages import Heartbeat
 from service.pool.wire import FrameSocket
 
 _BEAT_S = 0.5
@@ -33,11 +34,7 @@ class Heart:
         with suppress(ConnectionError):  # the server is gone; the reader sees it too
             while True:
                 self._link.send(
-                    {
-                        "kind": "heartbeat",
-                        "device_bytes": self.device_bytes(),
-                        "rss_bytes": resident_bytes(),
-                    }
+                    Heartbeat(device_bytes=self.device_bytes(), rss_bytes=resident_bytes())
                 )
                 time.sleep(_BEAT_S)
 

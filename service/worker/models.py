@@ -10,7 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from model.prediction.predictor import Predictor
 from model.zoo.open_model import open_model
 from service.configuration.machine import available_cores
 from service.engine import ModelInfo
+from service.pool.messages import Load, ModelToLoad
 from service.worker.failures import Failure, failure_of
 
 log = logging.getLogger(__name__)
@@ -33,12 +33,11 @@ class LoadedModel:
     predictor: Predictor
 
 
-def open_device(device: str, specs: Sequence[Mapping[str, Any]]) -> dict[str, LoadedModel]:
+def open_device(device: str, specs: Sequence[ModelToLoad]) -> dict[str, LoadedModel]:
     """Make a device this process's own; return the models on it by name, in the order given.
 
     Args:
         device: "cpu" or "cuda:N".
-        specs: {"name", "weights", "config", "overrides", "categories"} each.
     Raises:
         ValueError, OSError: the device or a model cannot be had, or two models share a name;
             the text says why.
@@ -58,16 +57,16 @@ def open_device(device: str, specs: Sequence[Mapping[str, Any]]) -> dict[str, Lo
     return models
 
 
-def _load(spec: Mapping[str, Any], device: str) -> LoadedModel:
+def _load(spec: ModelToLoad, device: str) -> LoadedModel:
     checkpoint = open_model(
-        spec["weights"],
-        config=spec["config"],
-        overrides=spec["overrides"],
-        categories=None if spec["categories"] is None else Path(spec["categories"]),
+        spec.weights,
+        config=spec.config,
+        overrides=spec.overrides,
+        categories=None if spec.categories is None else Path(spec.categories),
     )
     predictor = Predictor.from_checkpoint(checkpoint, device)
     info = ModelInfo(
-        name=spec["name"] or predictor.config.name,
+        name=spec.name or predictor.config.name,
         sha256=checkpoint.sha256,
         device=str(predictor.device),
         precision="float32",
@@ -75,6 +74,21 @@ def _load(spec: Mapping[str, Any], device: str) -> LoadedModel:
         categories=predictor.categories,
     )
     return LoadedModel(info=info, predictor=predictor)
+
+
+def warm_up_all(models: Mapping[str, LoadedModel], load: Load) -> dict[str, tuple[int, float]]:
+    """Warm up the models; return by name what `warm_up` measured, where something ran."""
+    warmed = {}
+    for name, model in models.items():
+        measured = warm_up(
+            model,
+            load.warmup_sizes,
+            max_images=load.max_batch_images,
+            max_pixels=load.max_batch_pixels,
+        )
+        if measured is not None:
+            warmed[name] = measured
+    return warmed
 
 
 def warm_up(

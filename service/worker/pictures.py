@@ -5,9 +5,8 @@ Nothing here needs the network or its libraries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 
@@ -21,60 +20,11 @@ from model.answers.json_answer import (
 )
 from model.categories import Categories
 from model.pictures.decode import decode_image
-from model.prediction.options import PredictOptions
 from model.structures import Instances, PanopticSegmentation
-from service.engine import Task, is_brief
 from service.errors import TooLargeError
 from service.image_refusals import image_refusals
 from service.json_bytes import to_json
-
-
-@dataclass(frozen=True, kw_only=True)
-class PictureTask:
-    """What the server wants of one picture of a batch.
-
-    item: the server's number for it.
-    offset, length: where its encoded bytes lie in the arena.
-    The others are those of the `service.engine.Job` that it belongs to.
-    """
-
-    item: int
-    offset: int
-    length: int
-    task: Task
-    score_threshold: float
-    max_instances: int
-    category_ids: frozenset[int] | None
-    masks: str
-    picture_type: str | None
-    id: str | None
-    request_id: str
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> PictureTask:
-        """Return the task that a member of a batch frame's `items` describes."""
-        ids = data["category_ids"]
-        members = {name: data[name] for name in cls.__dataclass_fields__}
-        return cls(**{**members, "category_ids": None if ids is None else frozenset(ids)})
-
-    @property
-    def is_brief(self) -> bool:
-        """Whether nothing is drawn, outlined or compressed for the answer."""
-        return is_brief(self.masks, self.picture_type)
-
-    @property
-    def options(self) -> PredictOptions:
-        """What the network's reader is asked for; masks only if they will be used."""
-        if self.task == "segment":
-            masks = self.masks != "none"
-        else:  # a drawing and a PNG are made from the partition
-            masks = self.masks == "rle" and self.picture_type is None
-        return PredictOptions(
-            score_threshold=self.score_threshold,
-            max_instances=self.max_instances,
-            category_ids=self.category_ids,
-            masks=masks,
-        )
+from service.pool.messages import BatchItem
 
 
 def decode_picture(data: memoryview, *, max_pixels: int, max_side: int) -> np.ndarray:
@@ -91,7 +41,7 @@ def decode_picture(data: memoryview, *, max_pixels: int, max_side: int) -> np.nd
 
 
 def encode_answer(
-    task: PictureTask,
+    item: BatchItem,
     image: np.ndarray,
     result: Instances | PanopticSegmentation,
     categories: Categories,
@@ -101,27 +51,28 @@ def encode_answer(
 
     Args:
         image: as it was decoded.
-        result: of `task.options`.
+        result: of what the item is asked.
         before_each: is called before each instance that is drawn or outlined.
     """
-    if task.picture_type is not None:
+    asked = item.asked
+    if asked.picture_type is not None:
         if isinstance(result, Instances):
             drawing = overlay_instances(image, result, categories, before_each=before_each)
         else:
             drawing = overlay_panoptic(image, result, categories)
-        return encode_picture(drawing, task.picture_type)
+        return encode_picture(drawing, asked.picture_type)
     if isinstance(result, Instances):
-        instance_masks = cast("InstanceMasks", task.masks)
+        instance_masks = cast("InstanceMasks", asked.masks)
         answer = segment_answer(
             result,
             categories,
-            image_id=task.id,
+            image_id=item.id,
             masks=instance_masks,
             before_each=before_each,
         )
     else:
-        panoptic_masks = cast("PanopticMasks", task.masks)
-        answer = panoptic_answer(result, categories, image_id=task.id, masks=panoptic_masks)
+        panoptic_masks = cast("PanopticMasks", asked.masks)
+        answer = panoptic_answer(result, categories, image_id=item.id, masks=panoptic_masks)
     return to_json(answer)
 
 

@@ -25,10 +25,23 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from service.pool.arena import ArenaView
-from service.pool.wire import Frame, FrameSocket
+from service.pool.messages import (
+    Batch,
+    Canary,
+    CanaryRan,
+    Drop,
+    Failed,
+    Fatal,
+    Load,
+    Loaded,
+    Message,
+    Ready,
+    Stop,
+)
+from service.pool.wire import FrameSocket
 from service.watch.logs import configure_logging
 from service.worker.failures import Failure, failure_of, one_line
 from service.worker.heart import Heart
@@ -44,8 +57,9 @@ log = logging.getLogger("service.worker.process")  # not __main__, as which it r
 # Exit codes.
 STOPPED, LOST, FAILED, FATAL = 0, 1, 3, 4
 _PR_SET_PDEATHSIG = 1
-# What a batch is warmed up with where the server does not say how large it may get.
-_WARMUP_PIXELS = 12_000_000
+
+# What the main thread comes to in its turn.
+Work = Batch | Canary | Stop
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -62,13 +76,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     link = FrameSocket(socket.socket(fileno=flags.socket))
     heart = Heart(link)
     heart.start()
-    load = link.receive()
-    if load is None:
+    first = link.receive()
+    if first is None:
         _leave(STOPPED)
-    header = load.header
-    configure_logging(header["log_level"], header["log_format"], worker=header["device"])
+    load = first.message
+    if not isinstance(load, Load):
+        raise ValueError(f"the first frame says {load}; it must say what to load")
+    configure_logging(load.log_level, load.log_format, worker=load.device)
     try:
-        code = WorkerProcess(link, heart, flags.arena, header).serve()
+        code = WorkerProcess(link, heart, flags.arena, load).serve()
     except BaseException:
         log.exception("the worker failed")
         code = LOST
@@ -76,87 +92,87 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 class WorkerProcess:
-    """The process once it knows what to load.
+    """The process once it knows what to load."""
 
-    Args:
-        load: header of the "load" frame.
-    """
-
-    def __init__(
-        self, link: FrameSocket, heart: Heart, arena_fd: int, load: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, link: FrameSocket, heart: Heart, arena_fd: int, load: Load) -> None:
         self._link = link
         self._heart = heart
         self._arena_fd = arena_fd
         self._load = load
-        self._coming: queue.SimpleQueue[Frame] = queue.SimpleQueue()  # for the preparer
-        self._work: queue.SimpleQueue[PreparedBatch | Frame] = queue.SimpleQueue()
+        self._coming: queue.SimpleQueue[Work] = queue.SimpleQueue()  # for the preparer
+        self._work: queue.SimpleQueue[PreparedBatch | Work] = queue.SimpleQueue()
         self._wanted = Wanted()
         self._lock = threading.Lock()
-        self._num_open = 0  # frames that are read and not done with; guarded by the lock
+        self._num_open = 0  # messages that are read and not done with; guarded by the lock
 
     def serve(self) -> int:
         """Load, warm up, and run batches until told to stop; return the exit code."""
         _start_thread("reader", self._read)
         try:
-            from service.worker import models as worker_models  # slow; the heart beats
+            from service.worker import canary  # slow; the heart beats
+            from service.worker import models as worker_models
 
             gc.freeze()  # else now and then a collection goes through all of it, for 0.2 s
-            device = self._load["device"]
-            models = worker_models.open_device(device, self._load["models"])
+            device = self._load.device
+            models = worker_models.open_device(device, self._load.models)
             self._heart.device_bytes = partial(worker_models.device_bytes, device)
-            self._send({"kind": "loaded", "models": [m.info.to_json() for m in models.values()]})
+            self._send(Loaded(models=[model.info.to_json() for model in models.values()]))
             runner = self._open_runner(models)
-            warmed = self._warm_up(models)
+            warmed = worker_models.warm_up_all(models, self._load)
         except Exception as error:
             return self._fail(error)
-        canary = self._open_canary(models)
-        complaint = canary()
+        run_canaries = canary.open_canaries(models, self._die)
+        complaint = run_canaries()
         if complaint is not None:
-            self._send({"kind": "canary", "ok": False, "text": complaint})
+            self._send(CanaryRan(ok=False, text=complaint))
             return LOST
-        self._send({"kind": "ready", "warmed": warmed})
-        return self._run(runner, canary)
+        self._send(Ready(warmed=warmed))
+        return self._run(runner, run_canaries)
 
-    def _run(self, runner: BatchRunner, canary: Callable[[], str | None]) -> int:
+    def _run(self, runner: BatchRunner, run_canaries: Callable[[], str | None]) -> int:
         _start_thread("preparer", lambda: self._prepare(runner))
         while True:
             work = self._work.get()
-            if not isinstance(work, Frame):
-                runner.run(work)
-            elif work.kind == "batch":
-                runner.run(runner.prepare(work.header))
-            elif work.kind == "canary":
-                complaint = canary()
-                text = complaint or "as before"
-                self._send({"kind": "canary", "ok": complaint is None, "text": text})
-            elif work.kind == "stop":
-                runner.finish()
-                return STOPPED
-            else:
-                log.warning("unknown frame", extra={"kind": work.kind})
+            match work:
+                case Batch():
+                    runner.run(runner.prepare(work))
+                case Canary():
+                    complaint = run_canaries()
+                    self._send(CanaryRan(ok=complaint is None, text=complaint or "as before"))
+                case Stop():
+                    runner.finish()
+                    return STOPPED
+                case prepared:
+                    runner.run(prepared)
             with self._lock:
                 self._num_open -= 1
 
     def _read(self) -> None:
-        """Take in frames until there are no more: then the server is gone, and so is this."""
+        """Take in messages until there are no more: then the server is gone, and so is this."""
         while (frame := self._link.receive()) is not None:
-            if frame.kind == "drop":
-                self._wanted.drop(frame.header["item"])
-                continue
-            self._wanted.enter(item["item"] for item in frame.header.get("items", ()))
-            with self._lock:
-                is_alone = self._num_open == 0
-                self._num_open += 1
-            (self._work if is_alone else self._coming).put(frame)
+            match frame.message:
+                case Drop(item=item):
+                    self._wanted.drop(item)
+                case (Batch() | Canary() | Stop()) as work:
+                    if isinstance(work, Batch):
+                        self._wanted.enter(item.number for item in work.items)
+                    self._take(work)
+                case other:
+                    raise ValueError(f"the server says what is a worker's to say: {other}")
         _leave(STOPPED)
+
+    def _take(self, work: Work) -> None:
+        with self._lock:
+            is_alone = self._num_open == 0
+            self._num_open += 1
+        (self._work if is_alone else self._coming).put(work)
 
     def _prepare(self, runner: BatchRunner) -> None:
         """Prepare what comes while the main thread is busy; the order stays."""
         while True:
-            frame = self._coming.get()
-            self._work.put(runner.prepare(frame.header) if frame.kind == "batch" else frame)
-            if frame.kind == "stop":
+            work = self._coming.get()
+            self._work.put(runner.prepare(work) if isinstance(work, Batch) else work)
+            if isinstance(work, Stop):
                 return
 
     def _has_next(self) -> bool:
@@ -164,50 +180,15 @@ class WorkerProcess:
         with self._lock:
             return self._num_open > 1
 
-    def _warm_up(self, models: Mapping[str, LoadedModel]) -> dict[str, tuple[int, float]]:
-        """Return by model the largest canvas that ran, and seconds for each padded pixel."""
-        from service.worker.models import warm_up
-
-        max_images = self._load.get("max_batch_images", 1)
-        max_pixels = self._load.get("max_batch_pixels", _WARMUP_PIXELS)
-        sizes = self._load["warmup_sizes"]
-        warmed = {}
-        for name, model in models.items():
-            measured = warm_up(model, sizes, max_images=max_images, max_pixels=max_pixels)
-            if measured is not None:
-                warmed[name] = measured
-        return warmed
-
-    def _open_canary(self, models: Mapping[str, LoadedModel]) -> Callable[[], str | None]:
-        """Return what runs every model's canary, and returns the first complaint."""
-        from service.worker.canary import Canary
-
-        canaries = {name: Canary(model.predictor) for name, model in models.items()}
-
-        def complaint() -> str | None:
-            for name, canary in canaries.items():
-                try:
-                    text = canary.complaint()
-                except Exception as error:
-                    if failure_of(error) is Failure.DEVICE:
-                        self._die(one_line(error))
-                    log.exception("the canary failed")
-                    text = one_line(error)
-                if text is not None:
-                    return f"{name}: {text}"
-            return None
-
-        return complaint
-
     def _open_runner(self, models: Mapping[str, LoadedModel]) -> BatchRunner:
         from service.worker.batches import BatchRunner
 
         return BatchRunner(
             models,
-            ArenaView(self._arena_fd, self._load["arena_bytes"]),
-            max_pixels=self._load["max_pixels"],
-            max_side=self._load["max_side"],
-            num_threads=self._load["decode_threads"],
+            ArenaView(self._arena_fd, self._load.arena_bytes),
+            max_pixels=self._load.max_pixels,
+            max_side=self._load.max_side,
+            num_threads=self._load.decode_threads,
             wanted=self._wanted,
             send=self._send,
             has_next=self._has_next,
@@ -222,16 +203,16 @@ class WorkerProcess:
         text = " ".join(str(error).split()) if is_operators else one_line(error)
         if not is_operators:
             log.error("loading failed", exc_info=error)
-        self._send({"kind": "failed", "text": text, "is_operators": is_operators})
+        self._send(Failed(text=text, is_operators=is_operators))
         return FAILED
 
     def _die(self, text: str) -> NoReturn:
-        self._send({"kind": "fatal", "text": text})
+        self._send(Fatal(text=text))
         _leave(FATAL)
 
-    def _send(self, header: Mapping[str, Any], body: bytes = b"") -> None:
+    def _send(self, message: Message, body: bytes = b"") -> None:
         with suppress(ConnectionError):  # the server is gone; the reader sees it too
-            self._link.send(header, body)
+            self._link.send(message, body)
 
 
 def _start_thread(name: str, work: Callable[[], None]) -> None:

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Protocol
 
 from service.errors import ServiceError
-from service.worker.pictures import PictureTask
+from service.pool.messages import (
+    Answer,
+    BatchItem,
+    Defect,
+    Done,
+    Dropped,
+    Message,
+    Ran,
+    Refused,
+    TooBig,
+)
 from service.worker.wanted import Wanted
 
 STAGES = ("decode", "preprocess", "forward", "postprocess", "encode")
+Closing = Answer | Refused | Dropped | TooBig | Defect
 
-# Sends a frame: its header, and a body where there is one.
-Send = Callable[..., None]
+
+class Send(Protocol):
+    """Sends a frame: a message, and a body where there is one."""
+
+    def __call__(self, message: Message, body: bytes = b"") -> None:
+        """Send it."""
+        ...
 
 
 class BatchReport:
@@ -21,28 +37,26 @@ class BatchReport:
 
     Args:
         number: the server's for the batch.
-        tasks: its pictures, all open at first.
+        items: its pictures, all open at first.
         wanted: is told of each that is closed.
     """
 
-    def __init__(
-        self, number: int, tasks: Sequence[PictureTask], send: Send, wanted: Wanted
-    ) -> None:
+    def __init__(self, number: int, items: Sequence[BatchItem], send: Send, wanted: Wanted) -> None:
         self._number = number
         self._send = send
         self._wanted = wanted
         self._lock = threading.Lock()  # guards the following
-        self._open = {task.item for task in tasks}
-        self._lengthy = {task.item for task in tasks if not task.is_brief}
-        self._seconds = {task.item: dict.fromkeys(STAGES, 0.0) for task in tasks}
+        self._open = {item.number for item in items}
+        self._lengthy = {item.number for item in items if not item.asked.is_brief}
+        self._seconds = {item.number: dict.fromkeys(STAGES, 0.0) for item in items}
         self._pixels = 0
         self._run_seconds: float | None = None
 
-    def spend(self, tasks: Sequence[PictureTask], stage: str, seconds: float) -> None:
+    def spend(self, items: Sequence[BatchItem], stage: str, seconds: float) -> None:
         """Note the time of a stage that these pictures have shared."""
         with self._lock:
-            for task in tasks:
-                self._seconds[task.item][stage] += seconds / len(tasks)
+            for item in items:
+                self._seconds[item.number][stage] += seconds / len(items)
 
     def computed(self, pixels: int) -> None:
         """Note that so many padded pixels went through the network."""
@@ -61,48 +75,43 @@ class BatchReport:
         if is_done:
             self._send_done(run_seconds)
         elif goes_on:
-            self._send({"kind": "ran", "batch": self._number})
+            self._send(Ran(batch=self._number))
 
-    def answer(self, task: PictureTask, body: bytes, num_instances: int) -> None:
+    def answer(self, item: BatchItem, body: bytes, num_instances: int) -> None:
         """Close a picture with its answer."""
-        header = {"kind": "answer", "num_instances": num_instances}
-        self._close(task, {**header, "seconds": self._seconds[task.item]}, body)
+        seconds = self._seconds[item.number]
+        self._close(Answer(item=item.number, num_instances=num_instances, seconds=seconds), body)
 
-    def refuse(self, task: PictureTask, error: ServiceError) -> None:
+    def refuse(self, item: BatchItem, error: ServiceError) -> None:
         """Close a picture that is at fault itself."""
-        self._close(task, {"kind": "refused", "error": error.kind, "detail": error.detail})
+        self._close(Refused(item=item.number, error=error.kind, detail=error.detail))
 
-    def drop(self, task: PictureTask) -> None:
+    def drop(self, item: BatchItem) -> None:
         """Close a picture that nobody waits for."""
-        self._close(task, {"kind": "dropped"})
+        self._close(Dropped(item=item.number))
 
-    def too_big(self, task: PictureTask, pixels: int) -> None:
+    def too_big(self, item: BatchItem, pixels: int) -> None:
         """Close a picture for which the memory is too small; its canvas has so many pixels."""
-        self._close(task, {"kind": "too_big", "pixels": pixels})
+        self._close(TooBig(item=item.number, pixels=pixels))
 
-    def defect(self, tasks: Iterable[PictureTask], text: str) -> None:
+    def defect(self, items: Iterable[BatchItem], text: str) -> None:
         """Close those of the pictures that are still open, by our own fault."""
-        for task in tasks:
-            if task.item in self._open:
-                self._close(task, {"kind": "defect", "text": text})
+        for item in items:
+            if item.number in self._open:
+                self._close(Defect(item=item.number, text=text))
 
-    def _close(self, task: PictureTask, header: dict[str, Any], body: bytes = b"") -> None:
-        self._send({**header, "item": task.item}, body)
-        self._wanted.leave(task.item)
+    def _close(self, message: Closing, body: bytes = b"") -> None:
+        self._send(message, body)
+        self._wanted.leave(message.item)
         with self._lock:
-            self._open.remove(task.item)
+            self._open.remove(message.item)
             run_seconds = None if self._open else self._run_seconds
         if run_seconds is not None:
             self._send_done(run_seconds)
 
     def _send_done(self, run_seconds: float) -> None:
-        spent = self._seconds.values()
-        self._send(
-            {
-                "kind": "done",
-                "batch": self._number,
-                "pixels": self._pixels,
-                "seconds": {stage: sum(one[stage] for one in spent) for stage in STAGES},
-                "run_seconds": run_seconds,
-            }
-        )
+        self._send(Done(batch=self._number, pixels=self._pixels, run_seconds=run_seconds))
+
+
+# Closes pictures of a batch after an exception that is not their fault.
+GiveUp = Callable[[Exception, Sequence[BatchItem], BatchReport], None]

@@ -32,13 +32,13 @@ class ExampleEngine(FakeEngine):
 
 
 def _answer(job: Job, picture: Picture) -> bytes:
-    if job.picture_type is not None:
+    if job.asked.picture_type is not None:
         buffer = io.BytesIO()
         Image.new("RGB", (picture.width, picture.height)).save(
-            buffer, job.picture_type.removeprefix("image/")
+            buffer, job.asked.picture_type.removeprefix("image/")
         )
         return buffer.getvalue()
-    [image] = examples.ANSWERS[job.task]["images"]
+    [image] = examples.ANSWERS[job.asked.task]["images"]
     return to_json({**image, "id": picture.id, "width": picture.width, "height": picture.height})
 
 

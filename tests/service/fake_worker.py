@@ -11,10 +11,12 @@ its text as their digest. A worker with `--deaf yes` does not stop when told to,
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -28,76 +30,92 @@ from model.coco_categories import COCO_PANOPTIC
 from model.pictures.errors import ImageError
 from model.pictures.header import read_header
 from service.pool.arena import ArenaView
-from service.pool.wire import Frame, FrameSocket
+from service.pool.messages import (
+    Answer,
+    Batch,
+    BatchItem,
+    Canary,
+    CanaryRan,
+    Defect,
+    Done,
+    Drop,
+    Dropped,
+    Failed,
+    Fatal,
+    Heartbeat,
+    Load,
+    Loaded,
+    Message,
+    ModelToLoad,
+    Ran,
+    Ready,
+    Refused,
+    Stop,
+    TooBig,
+)
+from service.pool.wire import FrameSocket
 
 
 class FakeWorker:
-    def __init__(self, raw: socket.socket, fd: int, load: dict[str, Any], sha: str) -> None:
+    def __init__(self, raw: socket.socket, fd: int, load: Load, sha: str) -> None:
         self._raw = raw
         self._socket = FrameSocket(raw)
         self._sha = sha
-        self._arena = ArenaView(fd, load["arena_bytes"])
+        self._arena = ArenaView(fd, load.arena_bytes)
         self._frozen = self._is_lingering = False
-        self._frames: queue.SimpleQueue[Frame] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._dropped: set[int] = set()
 
     def beat(self) -> None:
         with suppress(ConnectionError):
             while not self._frozen:
-                self._socket.send({"kind": "heartbeat", "device_bytes": 7, "rss_bytes": 11})
+                self._socket.send(Heartbeat(device_bytes=7, rss_bytes=11))
                 time.sleep(0.05)
 
     def listen(self) -> None:
         while (frame := self._socket.receive()) is not None:
-            if frame.kind == "drop":
-                self._dropped.add(frame.header["item"])
+            if isinstance(frame.message, Drop):
+                self._dropped.add(frame.message.item)
             else:
-                self._frames.put(frame)
+                self._messages.put(frame.message)
         if not self._is_lingering:
             os._exit(0)
 
-    def next(self) -> Frame:
-        return self._frames.get()
+    def next(self) -> Message:
+        return self._messages.get()
 
     def _was_dropped(self, item: int) -> bool:
         if item not in self._dropped:
             return False
-        self._socket.send({"kind": "dropped", "item": item})
+        self._socket.send(Dropped(item=item))
         return True
 
     def freeze(self) -> None:
         self._frozen = True
 
-    def run(self, frame: Frame) -> None:
-        batch = frame.header["batch"]
-        items = [item for item in frame.header["items"] if not self._was_dropped(item["item"])]
-        texts = [_text_of(bytes(self._arena.read(i["offset"], i["length"]))) for i in items]
+    def run(self, batch: Batch) -> None:
+        items = [item for item in batch.items if not self._was_dropped(item.number)]
+        texts = [_text_of(bytes(self._arena.read(i.offset, i.length))) for i in items]
         if "stuck" in texts:
             return
         if texts and texts[0].startswith("draw"):
-            threading.Thread(target=self._draw, args=(batch, items, texts[0]), daemon=True).start()
+            threading.Thread(
+                target=self._draw, args=(batch.batch, items, texts[0]), daemon=True
+            ).start()
             return
         company = ",".join(texts)
         for item, text in zip(items, texts, strict=True):
-            self._answer(item["item"], text, company)
-        self._finish(batch, items)
+            self._answer(item.number, text, company)
+        self._finish(batch.batch, items)
 
-    def _draw(self, batch: int, items: list[dict[str, Any]], text: str) -> None:
-        self._socket.send({"kind": "ran", "batch": batch})
+    def _draw(self, batch: int, items: list[BatchItem], text: str) -> None:
+        self._socket.send(Ran(batch=batch))
         time.sleep(float(text.removeprefix("draw") or 600))
-        self._answer(items[0]["item"], "ok", text)
+        self._answer(items[0].number, "ok", text)
         self._finish(batch, items)
 
-    def _finish(self, batch: int, items: list[dict[str, Any]]) -> None:
-        self._socket.send(
-            {
-                "kind": "done",
-                "batch": batch,
-                "pixels": 1000 * len(items),
-                "seconds": {},
-                "run_seconds": 0.001,
-            }
-        )
+    def _finish(self, batch: int, items: list[BatchItem]) -> None:
+        self._socket.send(Done(batch=batch, pixels=1000 * len(items), run_seconds=0.001))
 
     def _answer(self, item: int, text: str, company: str) -> None:
         word, _, rest = text.partition(" ")
@@ -113,22 +131,18 @@ class FakeWorker:
                 time.sleep(60)
             case "slow":
                 time.sleep(float(rest.split()[0]))
-            case "busy":
-                started = time.process_time()
-                while time.process_time() - started < float(rest):
-                    pass
             case "real":
                 with suppress(OSError):
                     print("started", flush=True)
                 time.sleep(float(rest))
                 company = ""
             case "fatal":
-                self._socket.send({"kind": "fatal", "text": "the device fell off"})
+                self._socket.send(Fatal(text="the device fell off"))
                 os._exit(4)
             case "forget":
                 return
             case "nonsense":
-                self._socket.send({"kind": "answer", "item": item, "num_instances": "many"})
+                _send_nonsense(self._raw, {"kind": "answer", "item": item, "num_instances": "many"})
                 return
             case "linger":  # as a process does that has a device to close
                 self._is_lingering = True
@@ -139,26 +153,30 @@ class FakeWorker:
                 time.sleep(float(rest or 0))
                 company = self._sha
             case "refuse":
-                self._socket.send(
-                    {"kind": "refused", "item": item, "error": "not-an-image", "detail": "no."}
-                )
+                self._socket.send(Refused(item=item, error="not-an-image", detail="no."))
                 return
             case "defect":
-                self._socket.send({"kind": "defect", "item": item, "text": "a secret"})
+                self._socket.send(Defect(item=item, text="a secret"))
                 return
             case "too_big":
-                self._socket.send({"kind": "too_big", "item": item, "pixels": 1})
+                self._socket.send(TooBig(item=item, pixels=1))
                 return
         self._socket.send(
-            {"kind": "answer", "item": item, "seconds": {"forward": 0.25}, "num_instances": 3},
+            Answer(item=item, seconds={"forward": 0.25}, num_instances=3),
             f"{os.getpid()}:{company}".encode() if company else b"{}",
         )
 
 
-def _model(spec: dict[str, Any]) -> dict[str, Any]:
-    weights = Path(spec["weights"])
+def _send_nonsense(raw: socket.socket, header: dict[str, Any]) -> None:
+    """Send a frame whose header is no message."""
+    text = json.dumps(header).encode()
+    raw.sendall(struct.pack(">II", len(text), 0) + text)
+
+
+def _model(spec: ModelToLoad) -> dict[str, Any]:
+    weights = Path(spec.weights)
     sha = weights.read_text() if weights.is_file() else INSTANCE_MODEL.sha256
-    name = spec["name"] or INSTANCE_MODEL.name
+    name = spec.name or INSTANCE_MODEL.name
     return {**INSTANCE_MODEL.to_json(), "sha256": sha, "name": name}
 
 
@@ -173,36 +191,39 @@ def main() -> None:
     flags = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
     raw = socket.socket(fileno=int(flags["--socket"]))
     sock = FrameSocket(raw)
-    load = sock.receive()
-    assert load is not None
+    first = sock.receive()
+    assert first is not None
+    load = first.message
+    assert isinstance(load, Load)
     if "--fail-load" in flags:
-        sock.send({"kind": "failed", "text": flags["--fail-load"], "is_operators": True})
+        sock.send(Failed(text=flags["--fail-load"], is_operators=True))
         sys.exit(3)
     if "--die-loading" in flags:
         sys.exit(1)
-    if load.header["models"][0]["weights"] == "slow":
+    if load.models[0].weights == "slow":
         time.sleep(600)
-    models = [_model(spec) for spec in load.header["models"]]
+    models = [_model(spec) for spec in load.models]
     if models[0]["sha256"] == "slow":
         time.sleep(600)
     if Path(flags.get("--renamed", "none")).exists():
         models[0]["name"] = "another name"
     if "other classes" in models[0]["sha256"]:
         models[0]["categories"] = COCO_PANOPTIC.to_dict()
-    worker = FakeWorker(raw, int(flags["--arena"]), load.header, models[0]["sha256"])
+    worker = FakeWorker(raw, int(flags["--arena"]), load, models[0]["sha256"])
     threading.Thread(target=worker.beat, daemon=True).start()
     threading.Thread(target=worker.listen, daemon=True).start()
-    sock.send({"kind": "loaded", "models": models})
-    sock.send({"kind": "ready", "warmed": {}})
+    sock.send(Loaded(models=models))
+    sock.send(Ready(warmed={}))
     while True:
-        frame = worker.next()
-        if frame.kind == "stop" and "--deaf" not in flags:
-            return
-        if frame.kind == "batch":
-            worker.run(frame)
-        elif frame.kind == "canary":
-            is_ok = not Path(flags.get("--bad-canary", "none")).exists()
-            sock.send({"kind": "canary", "ok": is_ok, "text": "another answer than before"})
+        message = worker.next()
+        match message:
+            case Stop() if "--deaf" not in flags:
+                return
+            case Batch():
+                worker.run(message)
+            case Canary():
+                is_ok = not Path(flags.get("--bad-canary", "none")).exists()
+                sock.send(CanaryRan(ok=is_ok, text="another answer than before"))
 
 
 if __name__ == "__main__":

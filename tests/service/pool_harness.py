@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from service_fakes import INSTANCE_MODEL
+from service_fakes import INSTANCE_MODEL, task_of, until
 
 from service.configuration.settings import Settings
 from service.engine import Job, Picture, Result
@@ -44,17 +44,12 @@ def job_of(
     """A request whose pictures say what the fake worker is to do."""
     height, width = size
     return Job(
-        task="segment",
+        asked=task_of(category_ids=category_ids, masks=masks),
         model=model,
         pictures=tuple(
             Picture(data=text.encode(), id=image_id or str(n), height=height, width=width)
             for n, text in enumerate(texts)
         ),
-        score_threshold=0.3,
-        max_instances=100,
-        category_ids=category_ids,
-        masks=masks,
-        picture_type=None,
         deadline=time.monotonic() + allowed_s,
         request_id="test",
     )
@@ -107,6 +102,25 @@ def pid_of(result: Result | ServiceError) -> int:
     """The worker that answered."""
     assert isinstance(result, Result), result
     return int(result.bodies[0].decode().partition(":")[0])
+
+
+async def until_out(engine: PoolEngine, number: int) -> None:
+    """Wait until workers have so many pictures."""
+    await until(lambda: len(engine._dispatcher._out) == number)
+
+
+async def until_waiting(engine: PoolEngine, number: int, model: str = INSTANCE_MODEL.name) -> None:
+    """Wait until so many pictures wait for a model."""
+
+    def num_waiting() -> int:
+        return sum(queue.images for queue in engine.state().queues if queue.model == model)
+
+    await until(lambda: num_waiting() == number)
+
+
+async def until_half_answered(engine: PoolEngine) -> None:
+    """Wait until a request has some of its answers."""
+    await until(lambda: any(request.bodies for request in engine._requests))
 
 
 def children() -> list[int]:

@@ -12,10 +12,11 @@ from fastapi import FastAPI
 from PIL import Image
 
 from model.coco_categories import COCO, COCO_PANOPTIC
+from model.prediction.options import PredictOptions
 from model.presets import preset
 from service.app import create_app
 from service.configuration.settings import Settings
-from service.engine import Job, ModelInfo, Result
+from service.engine import Job, ModelInfo, PictureTask, Result
 
 INSTANCE_MODEL = ModelInfo(
     name="R_50_3x",
@@ -34,6 +35,22 @@ PANOPTIC_MODEL = ModelInfo(
     categories=COCO_PANOPTIC,
 )
 JPEG_BODY = {"Content-Type": "image/jpeg"}
+
+
+def task_of(
+    *,
+    task: Any = "segment",
+    score_threshold: float = 0.3,
+    max_instances: int = 100,
+    category_ids: frozenset[int] | None = None,
+    masks: Any = "rle",
+    picture_type: str | None = None,
+) -> PictureTask:
+    """What a request without options asks of a picture, but for these."""
+    predict = PredictOptions(
+        score_threshold=score_threshold, max_instances=max_instances, category_ids=category_ids
+    )
+    return PictureTask(task=task, predict=predict, masks=masks, picture_type=picture_type)
 
 
 class FakeEngine:

@@ -1,6 +1,7 @@
 """The options of a request: one record for each task, from the query string and JSON members.
 
-The OpenAPI document takes names, ranges and defaults from these records too.
+The OpenAPI document takes names, ranges and defaults from these records too. What they ask of a
+picture goes on as a `PictureTask`, which is made of them here.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from service.engine import Task
+from model.prediction.options import PredictOptions
+from service.engine import ModelInfo, PictureTask, Task
 from service.errors import OptionError
 from service.wording import nearest, quoted
 
@@ -18,7 +20,6 @@ from service.wording import nearest, quoted
 MAX_CLASSES, MAX_CLASS_CHARACTERS = 10_000, 1000
 # What a JSON body has beside options.
 IMAGE_MEMBERS = ("images", "image")
-DIALECTS = ("native", "coco", "roboflow", "labelstudio", "cvat", "fiftyone")
 
 
 class Options(BaseModel):
@@ -146,6 +147,44 @@ def read_options(
             "server; leave it out or use 'native'"
         )
     return options
+
+
+def picture_task(
+    task: Task,
+    options: SegmentOptions | PanopticOptions,
+    model: ModelInfo,
+    usual_threshold: float,
+    picture_type: str | None,
+) -> PictureTask:
+    """Return what the options ask of each picture.
+
+    Args:
+        usual_threshold: where they name none.
+        picture_type: of the drawing to answer with; None: JSON.
+    Raises:
+        OptionError: the model has not the classes.
+    """
+    threshold = options.score_threshold
+    if task == "segment":
+        needs_masks = options.masks != "none"
+    else:  # a drawing and a PNG are made from the partition
+        needs_masks = options.masks == "rle" and picture_type is None
+    predict = PredictOptions(
+        score_threshold=usual_threshold if threshold is None else threshold,
+        max_instances=options.max_instances,
+        category_ids=_category_ids(model, options.classes),
+        masks=needs_masks,
+    )
+    return PictureTask(task=task, predict=predict, masks=options.masks, picture_type=picture_type)
+
+
+def _category_ids(model: ModelInfo, classes: tuple[str | int, ...] | None) -> frozenset[int] | None:
+    if classes is None:
+        return None
+    try:
+        return frozenset(model.categories.find(wanted).id for wanted in classes)
+    except ValueError as error:
+        raise OptionError(str(error)) from None
 
 
 def _known(name: str, known: Collection[str], kind: str) -> str:

@@ -16,6 +16,7 @@ from service_fakes import (
     call,
     picture,
     post_picture,
+    task_of,
     until,
 )
 
@@ -39,13 +40,8 @@ def test_segment_without_options_gets_the_contract_defaults() -> None:
     post_picture(engine)
 
     [job] = engine.jobs
-    assert job.task == "segment"
+    assert job.asked == task_of()
     assert job.model == "R_50_3x"
-    assert job.score_threshold == 0.3
-    assert job.max_instances == 100
-    assert job.category_ids is None
-    assert job.masks == "rle"
-    assert job.picture_type is None
 
 
 def test_job_brings_the_size_of_the_upright_picture() -> None:
@@ -77,13 +73,13 @@ def test_job_brings_its_deadline_and_the_request_id() -> None:
 def test_threshold_of_the_server_holds_where_the_caller_gives_none(url: str) -> None:
     engine = FakeEngine()
     post_picture(engine, url, score_threshold=0.6)
-    assert engine.jobs[0].score_threshold == 0.6
+    assert engine.jobs[0].asked.predict.score_threshold == 0.6
 
 
 def test_panoptic_passes_an_explicit_threshold_on() -> None:
     engine = FakeEngine()
     post_picture(engine, "/panoptic?score_threshold=0.2")
-    assert engine.jobs[0].score_threshold == 0.2
+    assert engine.jobs[0].asked.predict.score_threshold == 0.2
 
 
 def test_panoptic_takes_the_first_model_that_can_do_it() -> None:
@@ -116,7 +112,7 @@ def test_unknown_model_is_404_naming_those_loaded() -> None:
 def test_classes_are_read_by_name_and_by_id() -> None:
     engine = FakeEngine()
     post_picture(engine, "/segment?classes=bus,17&classes=Traffic%20Light")
-    assert engine.jobs[0].category_ids == frozenset({6, 17, 10})
+    assert engine.jobs[0].asked.predict.category_ids == frozenset({6, 17, 10})
 
 
 def test_unknown_class_is_refused_with_near_matches() -> None:
@@ -140,7 +136,7 @@ def test_overlay_answers_the_picture(url: str, accept: str, media_type: str) -> 
     assert answer.status_code == 200
     assert answer.headers["content-type"] == media_type
     assert answer.content == b'{"n":0}'  # the engine's bytes as they are
-    assert engine.jobs[0].picture_type == media_type
+    assert engine.jobs[0].asked.picture_type == media_type
 
 
 def test_accept_of_several_lines_counts_as_one() -> None:

@@ -9,8 +9,8 @@ def test_a_line_is_found_exactly() -> None:
     cost = CostModel()
     for pixels in (100_000, 300_000, 200_000, 900_000):
         cost.observe(pixels, 2e-6 * pixels + 0.25)
-    assert cost.per_pixel == pytest.approx(2e-6)
-    assert cost.per_batch == pytest.approx(0.25)
+    assert cost.seconds(1, 0) == pytest.approx(2e-6)
+    assert cost.seconds(0, 1) == pytest.approx(0.25)
     assert cost.seconds(500_000) == pytest.approx(1.25)
 
 
@@ -25,13 +25,13 @@ def test_nothing_is_ever_negative() -> None:
     cost = CostModel()
     cost.observe(100_000, 1.0)
     cost.observe(400_000, 0.2)
-    assert cost.per_pixel >= 0
-    assert cost.per_batch >= 0
+    assert cost.seconds(1, 0) >= 0
+    assert cost.seconds(0, 1) >= 0
     cost = CostModel()
     cost.observe(100_000, 0.01)
     cost.observe(400_000, 1.0)
-    assert cost.per_batch == 0
-    assert cost.per_pixel > 0
+    assert cost.seconds(0, 1) == 0
+    assert cost.seconds(1, 0) > 0
 
 
 def test_a_change_of_speed_is_followed() -> None:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from service_fakes import INSTANCE_MODEL
+from service_fakes import INSTANCE_MODEL, task_of
 
 pytest.importorskip("opentelemetry.sdk", reason="the extra otel is not installed")
 
@@ -22,14 +22,9 @@ _WORKER = [sys.executable, str(Path(__file__).parents[1] / "fake_worker.py")]
 
 def _job(text: str, traceparent: str | None) -> Job:
     return Job(
-        task="segment",
+        asked=task_of(),
         model=INSTANCE_MODEL.name,
         pictures=(Picture(data=text.encode(), height=240, width=320),),
-        score_threshold=0.3,
-        max_instances=100,
-        category_ids=None,
-        masks="rle",
-        picture_type=None,
         deadline=time.monotonic() + 30,
         request_id="test",
         traceparent=traceparent,

@@ -8,32 +8,20 @@ import numpy as np
 import pytest
 from pasting import encode_crop
 from PIL import Image
-from service_fakes import PANOPTIC_MODEL, picture
+from service_fakes import PANOPTIC_MODEL, picture, task_of
 
-from model.prediction.options import PredictOptions
 from model.structures import Instances, PanopticSegmentation, Segment
 from service.errors import NotAnImageError, ServiceError, TooLargeError, UnsupportedMediaError
 from service.http.openapi.schemas import PanopticImage, SegmentedImage
+from service.pool.messages import BatchItem
 from service.worker import pictures as worker
-from service.worker.pictures import PictureTask, decode_picture, encode_answer, num_instances
+from service.worker.pictures import decode_picture, encode_answer, num_instances
 
 
-def task_of(**changes: Any) -> PictureTask:
-    members: dict[str, Any] = {
-        "item": 4,
-        "offset": 64,
-        "length": 10,
-        "task": "segment",
-        "score_threshold": 0.3,
-        "max_instances": 7,
-        "category_ids": [6],
-        "masks": "rle",
-        "picture_type": None,
-        "id": "a.jpg",
-        "request_id": "r",
-        "traceparent": None,
-    }
-    return PictureTask.from_json({**members, **changes})
+def item_of(**asked: Any) -> BatchItem:
+    return BatchItem(
+        number=4, offset=64, length=10, asked=task_of(**asked), id="a.jpg", request_id="r"
+    )
 
 
 def found_instances(height: int, width: int, *, masks: bool) -> Instances:
@@ -71,12 +59,12 @@ def found_partition(height: int, width: int, *, masks: bool) -> PanopticSegmenta
     return PanopticSegmentation(segment_ids=ids, segments=segments)
 
 
-def answer(width: int = 8, height: int = 6, **changes: Any) -> bytes:
-    task = task_of(**changes)
-    find = found_instances if task.task == "segment" else found_partition
-    result = find(height, width, masks=task.options.masks)
+def answer(width: int = 8, height: int = 6, **asked: Any) -> bytes:
+    item = item_of(**asked)
+    find = found_instances if item.asked.task == "segment" else found_partition
+    result = find(height, width, masks=item.asked.masks in ("rle", "polygon"))
     image = np.zeros((height, width, 3), dtype=np.uint8)
-    return encode_answer(task, image, result, PANOPTIC_MODEL.categories)
+    return encode_answer(item, image, result, PANOPTIC_MODEL.categories)
 
 
 def test_segment_answers_the_native_member_of_images() -> None:
@@ -86,30 +74,6 @@ def test_segment_answers_the_native_member_of_images() -> None:
     assert (instance.category_id, instance.category, instance.score) == (6, "bus", 0.75)
     assert list(instance.bbox) == [0, 0, 4, 6]
     assert instance.area == 24
-
-
-def test_options_are_those_of_the_job() -> None:
-    assert task_of().options == PredictOptions(
-        score_threshold=0.3, max_instances=7, category_ids=frozenset({6}), masks=True
-    )
-    assert task_of(category_ids=None).options.category_ids is None
-
-
-@pytest.mark.parametrize(
-    ("changes", "masks"),
-    [
-        ({"masks": "polygon"}, True),
-        ({"masks": "none"}, False),
-        ({"picture_type": "image/png"}, True),
-        ({"task": "panoptic"}, True),
-        ({"task": "panoptic", "masks": "png"}, False),
-        ({"task": "panoptic", "picture_type": "image/png"}, False),
-    ],
-)
-def test_run_lengths_are_computed_only_where_they_are_used(
-    changes: dict[str, Any], masks: bool
-) -> None:
-    assert task_of(**changes).options.masks is masks
 
 
 def test_polygons_are_rings_with_holes_beside_them() -> None:

@@ -9,12 +9,24 @@ import numpy as np
 import pytest
 import torch
 from pasting import encode_crop
-from service_fakes import INSTANCE_MODEL, picture
+from service_fakes import INSTANCE_MODEL, picture, task_of
 
 from model.prediction.predictor import PredictOptions, Predictor
 from model.prediction.stages import StageTimes
 from model.structures import ImageBatch, Instances
 from service.pool.arena import Arena, ArenaView
+from service.pool.messages import (
+    Answer,
+    Batch,
+    BatchItem,
+    Defect,
+    Done,
+    Dropped,
+    Message,
+    OfPicture,
+    Ran,
+    TooBig,
+)
 from service.worker.batches import BatchRunner
 from service.worker.models import LoadedModel
 from service.worker.wanted import Wanted
@@ -73,7 +85,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.predictor = FakePredictor()
-        self.sent: list[tuple[dict[str, Any], bytes]] = []
+        self.sent: list[tuple[Message, bytes]] = []
         self.arena = Arena(2**16)
         self.has_next = False
         self.wanted = Wanted()
@@ -93,47 +105,42 @@ class Bench:
             on_fatal=self._die,
         )
 
-    def _send(self, header: dict[str, Any], body: bytes = b"") -> None:
-        self.sent.append((header, body))
-        if header["kind"] == "answer":
+    def _send(self, message: Message, body: bytes = b"") -> None:
+        self.sent.append((message, body))
+        if isinstance(message, Answer):
             self.threads.append(threading.current_thread().name.partition("_")[0])
-        if header["kind"] == "done":
+        if isinstance(message, Done):
             self._done.release()
 
     def _die(self, text: str) -> NoReturn:
         raise Died(text)
 
-    def run(self, pictures: Sequence[bytes], **options: Any) -> list[dict[str, Any]]:
-        """Run a batch, and return the headers sent once it is done."""
+    def run(self, pictures: Sequence[bytes], **asked: Any) -> list[Any]:
+        """Run a batch, and return the messages sent once it is done."""
         items = [
-            {
-                "item": number,
-                "offset": self.arena.put(data),
-                "length": len(data),
-                "task": "segment",
-                "score_threshold": 0.3,
-                "max_instances": 100,
-                "category_ids": None,
-                "masks": "rle",
-                "picture_type": None,
-                "id": None,
-                "request_id": "r",
-                **options,
-            }
+            BatchItem(
+                number=number,
+                offset=self.arena.put(data) or 0,
+                length=len(data),
+                asked=task_of(**asked),
+                id=None,
+                request_id="r",
+            )
             for number, data in enumerate(pictures)
         ]
-        self.wanted.enter(item["item"] for item in items)
+        self.wanted.enter(item.number for item in items)
         for item in self.drop_before:
             self.wanted.drop(item)
-        prepared = self.runner.prepare({"kind": "batch", "batch": 9, "model": "m", "items": items})
+        prepared = self.runner.prepare(Batch(batch=9, model="m", items=items))
         for item in self.drop_when_prepared:
             self.wanted.drop(item)
         self.runner.run(prepared)
         assert self._done.acquire(timeout=30)
-        return [header for header, _ in self.sent]
+        return [message for message, _ in self.sent]
 
-    def kinds(self) -> dict[int, str]:
-        return {header["item"]: header["kind"] for header, _ in self.sent if "item" in header}
+    def kinds(self) -> dict[int, type[OfPicture]]:
+        """What each picture was closed with."""
+        return {said.item: type(said) for said, _ in self.sent if isinstance(said, OfPicture)}
 
 
 @pytest.fixture
@@ -145,18 +152,17 @@ def bench() -> Iterator[Bench]:
 
 
 def test_batch_runs_whole_and_is_closed_after_its_last_picture(bench: Bench) -> None:
-    headers = bench.run([picture(8, 6)] * 3)
+    told = bench.run([picture(8, 6)] * 3)
     assert bench.predictor.sizes == [3]
-    assert bench.kinds() == {0: "answer", 1: "answer", 2: "answer"}
-    done = headers[-1]
-    assert (done["kind"], done["batch"], done["pixels"]) == ("done", 9, 3 * CANVAS_PIXELS)
-    assert done["seconds"]["forward"] == pytest.approx(1.0)
+    assert bench.kinds() == {0: Answer, 1: Answer, 2: Answer}
+    done = told[-1]
+    assert (type(done), done.batch, done.pixels) == (Done, 9, 3 * CANVAS_PIXELS)
 
 
 def test_lone_picture_is_encoded_by_the_thread_that_ran_it(bench: Bench) -> None:
-    headers = bench.run([picture(8, 6)])
+    told = bench.run([picture(8, 6)])
     assert bench.threads == ["MainThread"]
-    assert [header["kind"] for header in headers] == ["answer", "done"]
+    assert [type(said) for said in told] == [Answer, Done]
 
 
 @pytest.mark.parametrize("reason", ["company", "the next", "a drawing", "outlines"])
@@ -172,25 +178,25 @@ def test_device_never_waits_for_an_encoding(bench: Bench, reason: str) -> None:
 
 
 def test_time_of_a_batch_is_shared_by_its_pictures(bench: Bench) -> None:
-    headers = bench.run([picture(8, 6)] * 4)
-    shares = [header["seconds"]["forward"] for header in headers if header["kind"] == "answer"]
+    told = bench.run([picture(8, 6)] * 4)
+    shares = [said.seconds["forward"] for said in told if isinstance(said, Answer)]
     assert shares == [0.25] * 4
 
 
 def test_batch_that_is_too_large_for_the_memory_runs_in_halves(bench: Bench) -> None:
     bench.predictor.most = 2
-    headers = bench.run([picture(8, 6)] * 5)
+    told = bench.run([picture(8, 6)] * 5)
     assert bench.predictor.sizes == [5, 2, 3, 1, 2]
-    assert set(bench.kinds().values()) == {"answer"}
-    assert headers[-1]["pixels"] == 5 * CANVAS_PIXELS
+    assert set(bench.kinds().values()) == {Answer}
+    assert told[-1].pixels == 5 * CANVAS_PIXELS
 
 
 def test_picture_that_is_too_large_even_alone_is_told_with_its_canvas(bench: Bench) -> None:
     bench.predictor.most = 0
-    headers = bench.run([picture(8, 6)] * 2)
-    assert bench.kinds() == {0: "too_big", 1: "too_big"}
-    assert headers[1]["pixels"] == CANVAS_PIXELS
-    assert headers[-1]["pixels"] == 0
+    told = bench.run([picture(8, 6)] * 2)
+    assert bench.kinds() == {0: TooBig, 1: TooBig}
+    assert told[1].pixels == CANVAS_PIXELS
+    assert told[-1].pixels == 0
 
 
 def test_no_memory_while_preparing_is_met_when_it_runs(
@@ -206,25 +212,25 @@ def test_no_memory_while_preparing_is_met_when_it_runs(
     monkeypatch.setattr(bench.predictor, "prepare", fail)
     bench.run([picture(8, 6)] * 2)
     assert bench.predictor.sizes == [1, 1]
-    assert set(bench.kinds().values()) == {"answer"}
+    assert set(bench.kinds().values()) == {Answer}
 
 
 def test_defect_is_told_for_each_picture_and_the_next_batch_runs(bench: Bench) -> None:
     bench.predictor.most, bench.predictor.failure = 0, RuntimeError("ours")
-    headers = bench.run([picture(8, 6)] * 2)
-    assert bench.kinds() == {0: "defect", 1: "defect"}
-    assert headers[1]["text"] == "RuntimeError: ours"
+    told = bench.run([picture(8, 6)] * 2)
+    assert bench.kinds() == {0: Defect, 1: Defect}
+    assert told[1].text == "RuntimeError: ours"
     bench.sent.clear()
     bench.predictor.most = 100
     bench.run([picture(8, 6)])
-    assert bench.kinds() == {0: "answer"}
+    assert bench.kinds() == {0: Answer}
 
 
 def test_one_picture_with_a_defect_does_not_fail_its_company(bench: Bench) -> None:
     bench.predictor.most, bench.predictor.failure = 1, RuntimeError("ours")
     bench.run([picture(8, 6)] * 2)
     assert bench.predictor.sizes == [2, 1, 1]
-    assert bench.kinds() == {0: "answer", 1: "answer"}
+    assert bench.kinds() == {0: Answer, 1: Answer}
 
 
 def test_broken_device_ends_the_worker(bench: Bench) -> None:
@@ -242,7 +248,7 @@ def test_answer_that_cannot_be_encoded_is_a_defect_of_that_picture(
 
     monkeypatch.setattr("service.worker.batches.encode_answer", fail)
     bench.run([picture(8, 6)])
-    assert bench.kinds() == {0: "defect"}
+    assert bench.kinds() == {0: Defect}
 
 
 def test_bytes_outside_of_the_arena_are_a_defect_of_that_picture(
@@ -250,30 +256,30 @@ def test_bytes_outside_of_the_arena_are_a_defect_of_that_picture(
 ) -> None:
     monkeypatch.setattr(bench.arena, "put", lambda data: 2**20)
     bench.run([picture(8, 6)])
-    assert bench.kinds() == {0: "defect"}
+    assert bench.kinds() == {0: Defect}
 
 
 def test_what_nobody_waits_for_is_not_decoded(bench: Bench) -> None:
     bench.drop_before = (0,)
     bench.run([b"no picture at all", picture()])
-    assert bench.kinds() == {0: "dropped", 1: "answer"}
+    assert bench.kinds() == {0: Dropped, 1: Answer}
     assert bench.predictor.sizes == [1]
 
 
 def test_what_nobody_waits_for_any_more_when_its_turn_comes_is_not_run(bench: Bench) -> None:
     bench.drop_when_prepared = (0, 2)
     bench.run([picture(), picture(7), picture()])
-    assert bench.kinds() == {0: "dropped", 1: "answer", 2: "dropped"}
+    assert bench.kinds() == {0: Dropped, 1: Answer, 2: Dropped}
     assert bench.predictor.sizes == [1]
-    body = next(body for header, body in bench.sent if header["kind"] == "answer")
+    body = next(body for said, body in bench.sent if isinstance(said, Answer))
     assert json.loads(body)["width"] == 7
 
 
 def test_a_batch_that_nobody_waits_for_is_done_without_running(bench: Bench) -> None:
     bench.drop_when_prepared = (0, 1)
     [*_, done] = bench.run([picture(), picture()])
-    assert bench.kinds() == {0: "dropped", 1: "dropped"}
-    assert (done["kind"], done["pixels"], bench.predictor.sizes) == ("done", 0, [])
+    assert bench.kinds() == {0: Dropped, 1: Dropped}
+    assert (type(done), done.pixels, bench.predictor.sizes) == (Done, 0, [])
 
 
 def test_who_leaves_too_late_leaves_no_trace() -> None:
@@ -306,12 +312,12 @@ def test_the_server_hears_that_the_device_is_free_before_a_drawing_is_done(bench
         )
         runner.start()
         assert begun.wait(timeout=30)
-        while "ran" not in [header["kind"] for header, _ in bench.sent]:
+        while Ran not in [type(said) for said, _ in bench.sent]:
             pass
         assert bench.kinds() == {}
         going_on.set()
         runner.join()
-    assert [header["kind"] for header, _ in bench.sent] == ["ran", "answer", "done"]
+    assert [type(said) for said, _ in bench.sent] == [Ran, Answer, Done]
     assert bench.threads == ["draw"]
 
 
@@ -328,5 +334,5 @@ def test_a_drawing_that_nobody_waits_for_is_given_up(bench: Bench) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Wanted, "__contains__", leave)
         bench.run([picture()], picture_type="image/png")
-    assert bench.kinds() == {0: "dropped"}
+    assert bench.kinds() == {0: Dropped}
     assert calls == [0, 0, 0]

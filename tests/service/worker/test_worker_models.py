@@ -8,17 +8,12 @@ import tiny
 from worker_child import write_tiny_weights
 
 from service.engine import ModelInfo
+from service.pool.messages import ModelToLoad
 from service.worker.models import LoadedModel, open_device, warm_up
 
 
-def spec(path: Path, name: str | None) -> dict[str, Any]:
-    return {
-        "name": name,
-        "weights": str(path),
-        "config": None,
-        "overrides": [],
-        "categories": None,
-    }
+def spec(path: Path, name: str | None) -> ModelToLoad:
+    return ModelToLoad(name=name, weights=str(path), config=None, overrides=[], categories=None)
 
 
 @pytest.fixture(scope="module")

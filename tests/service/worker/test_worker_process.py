@@ -17,6 +17,21 @@ from model.checkpoints.checkpoint import load
 from model.prediction.predictor import PredictOptions, Predictor
 from service.engine import ModelInfo
 from service.json_bytes import to_json
+from service.pool.messages import (
+    Answer,
+    Canary,
+    CanaryRan,
+    Defect,
+    Done,
+    Failed,
+    Heartbeat,
+    Loaded,
+    Ready,
+    Refused,
+    Stop,
+)
+from service.pool.wire import Frame
+from service.worker.report import STAGES
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -43,8 +58,8 @@ def predictor(weights: Path) -> Predictor:
 def ready(weights: Path) -> Iterator[Child]:
     with worker_child() as child:
         child.load(weights)
-        child.expect("loaded")
-        child.expect("ready")
+        child.expect(Loaded)
+        child.expect(Ready)
         yield child
 
 
@@ -52,15 +67,15 @@ def test_the_heart_beats_before_and_while_it_loads_and_the_models_are_told(weigh
     with worker_child() as child:
         beat = child.receive_anything()
         assert beat is not None
-        assert beat.header == {**beat.header, "kind": "heartbeat"}
-        assert beat.header["rss_bytes"] > 2**20
+        assert isinstance(beat.message, Heartbeat)
+        assert beat.message.rss_bytes > 2**20
         child.load(weights)
-        (told,) = child.expect("loaded").header["models"]
+        (told,) = child.expect(Loaded).models
         assert child.heartbeats
         info = ModelInfo.from_json(told)
         assert (info.name, info.device, info.tasks) == ("tiny", "cpu", ("segment", "panoptic"))
         assert info.sha256 == load(weights).sha256
-        warmed = child.expect("ready").header["warmed"]
+        warmed = child.expect(Ready).warmed
         pixels, seconds_per_pixel = warmed["tiny"]
         assert pixels == 64 * 96
         assert 0 < seconds_per_pixel < 1
@@ -73,25 +88,20 @@ def test_answers_are_the_predictors_and_a_broken_picture_harms_nobody(
     ready.send_batch(1, "tiny", [encoded(images[0]), b"broken", encoded(images[1])])
     frames, done = ready.receive_batch()
 
-    assert frames[11].kind == "refused"
-    assert frames[11].header["error"] == "not-an-image"
+    refused = frames[11].message
+    assert isinstance(refused, Refused)
+    assert refused.error == "not-an-image"
     for item, image in zip((10, 12), images, strict=True):
         (alone,) = predictor.segment([image], PredictOptions(max_instances=100))
         frame = frames[item]
-        assert frame.kind == "answer"
-        assert frame.header["num_instances"] == len(alone) > 0
+        assert isinstance(frame.message, Answer)
+        assert frame.message.num_instances == len(alone) > 0
+        assert set(frame.message.seconds) == set(STAGES)
         name = f"picture {item - 10}"
         expected = segment_answer(alone, predictor.categories, image_id=name, masks="rle")
         assert_nearly_equal(frame.body, to_json(expected))
-    assert done.header["pixels"] == 2 * 64 * 96
-    assert set(done.header["seconds"]) == {
-        "decode",
-        "preprocess",
-        "forward",
-        "postprocess",
-        "encode",
-    }
-    assert done.header["run_seconds"] > 0
+    assert done.pixels == 2 * 64 * 96
+    assert done.run_seconds > 0
 
 
 def test_partition_of_a_batch_is_the_predictors(ready: Child, predictor: Predictor) -> None:
@@ -101,7 +111,7 @@ def test_partition_of_a_batch_is_the_predictors(ready: Child, predictor: Predict
     (alone,) = predictor.panoptic([image], PredictOptions(max_instances=100))
     expected = panoptic_answer(alone, predictor.categories, image_id="picture 0", masks="png")
     assert frames[20].body == to_json(expected)
-    assert frames[20].header["num_instances"] == len(alone.segments)
+    assert num_instances(frames[20]) == len(alone.segments)
 
 
 def test_drawing_is_answered_as_a_picture(ready: Child) -> None:
@@ -119,23 +129,23 @@ def test_pictures_of_other_canvases_than_announced_run_in_groups(
     frames, done = ready.receive_batch()
     for item, image in zip((40, 41, 42), images, strict=True):
         (alone,) = predictor.segment([image], PredictOptions(masks=False))
-        assert frames[item].header["num_instances"] == len(alone)
-    assert done.header["pixels"] == 3 * 64 * 96
+        assert num_instances(frames[item]) == len(alone)
+    assert done.pixels == 3 * 64 * 96
 
 
 def test_batch_of_nothing_but_broken_pictures_is_closed(ready: Child) -> None:
     ready.send_batch(5, "tiny", [b"broken", encoded(noise(48, 64))[:60]])
     frames, done = ready.receive_batch()
-    assert [frame.kind for frame in frames.values()] == ["refused", "refused"]
-    assert done.header["pixels"] == 0
+    assert [type(frame.message) for frame in frames.values()] == [Refused, Refused]
+    assert done.pixels == 0
 
 
 def test_model_that_is_not_there_is_a_defect_and_the_worker_lives_on(ready: Child) -> None:
     ready.send_batch(6, "huge", [encoded(noise(48, 64))] * 2)
     frames, _ = ready.receive_batch()
-    assert [frame.kind for frame in frames.values()] == ["defect", "defect"]
-    ready.send("canary")
-    assert ready.expect("canary").header["ok"] is True
+    assert [type(frame.message) for frame in frames.values()] == [Defect, Defect]
+    ready.send(Canary())
+    assert ready.expect(CanaryRan).ok
 
 
 def test_signals_are_left_to_the_server(ready: Child) -> None:
@@ -143,26 +153,28 @@ def test_signals_are_left_to_the_server(ready: Child) -> None:
         ready.process.send_signal(number)
     ready.send_batch(7, "tiny", [encoded(noise(48, 64))])
     frames, _ = ready.receive_batch()
-    assert frames[70].kind == "answer"
+    assert isinstance(frames[70].message, Answer)
 
 
 def test_what_comes_while_it_is_busy_is_done_too_each_once(ready: Child) -> None:
     for number in range(20, 26):
         ready.send_batch(number, "tiny", [encoded(noise(48, 64))] * (1 + number % 2))
         if number == 22:
-            ready.send("canary")
+            ready.send(Canary())
     answered: list[int] = []
     closed: list[int] = []
     while len(closed) < 6:
         frame = ready.receive()
         assert frame is not None
-        if frame.kind == "canary":
-            assert len(closed) <= 3  # in its turn
-        elif frame.kind == "done":
-            closed.append(frame.header["batch"])
-        else:
-            assert frame.kind == "answer"
-            answered.append(frame.header["item"])
+        match frame.message:
+            case CanaryRan():
+                assert len(closed) <= 3  # in its turn
+            case Done(batch=batch):
+                closed.append(batch)
+            case Answer(item=item):
+                answered.append(item)
+            case other:
+                raise AssertionError(other)
     assert sorted(closed) == [*range(20, 26)]
     assert sorted(answered) == [200, 210, 211, 220, 230, 231, 240, 250, 251]
 
@@ -172,13 +184,23 @@ def test_stop_finishes_what_was_received(weights: Path) -> None:
         child.load(weights)
         for number in (1, 2):
             child.send_batch(number, "tiny", [encoded(noise(48, 64))] * 2)
-        child.send("stop")
+        child.send(Stop())
         kinds = []
         while (frame := child.receive()) is not None:
-            kinds.append(frame.kind)
-        assert kinds.count("answer") == 4
-        assert kinds.count("done") == 2
+            kinds.append(type(frame.message))
+        assert kinds.count(Answer) == 4
+        assert kinds.count(Done) == 2
         assert child.wait() == 0
+
+
+def test_a_message_that_is_a_workers_to_say_ends_it(weights: Path) -> None:
+    with worker_child() as child:
+        child.load(weights)
+        child.expect(Loaded)
+        child.expect(Ready)
+        child.send(CanaryRan(ok=True, text=""))
+        assert child.receive() is None
+        assert child.wait() == 1
 
 
 def test_it_is_gone_when_the_server_is_though_it_still_loads(weights: Path) -> None:
@@ -191,11 +213,16 @@ def test_it_is_gone_when_the_server_is_though_it_still_loads(weights: Path) -> N
 def test_weights_that_cannot_be_had_are_the_operators_to_mend(tmp_path: Path) -> None:
     with worker_child() as child:
         child.load(tmp_path / "nowhere.safetensors")
-        failed = child.expect("failed").header
-        assert failed["is_operators"] is True
-        assert "nowhere.safetensors" in failed["text"]
+        failed = child.expect(Failed)
+        assert failed.is_operators
+        assert "nowhere.safetensors" in failed.text
         assert child.receive() is None
         assert child.wait() == 3
+
+
+def num_instances(frame: Frame) -> int:
+    assert isinstance(frame.message, Answer)
+    return frame.message.num_instances
 
 
 def assert_nearly_equal(body: bytes, expected: bytes) -> None:

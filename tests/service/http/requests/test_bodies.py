@@ -10,6 +10,7 @@ import pytest
 from service_fakes import INSTANCE_MODEL, FakeEngine, app_of, assert_problem, call, picture
 
 from model.categories import Categories, Category
+from model.prediction.options import PredictOptions
 
 PICTURE = picture()
 BASE64 = base64.b64encode(PICTURE).decode()
@@ -117,8 +118,10 @@ def test_json_brings_options_beside_the_images() -> None:
     }
     assert post(engine, body).status_code == 200
     [job] = engine.jobs
-    assert (job.score_threshold, job.max_instances, job.masks) == (0.5, 7, "none")
-    assert job.category_ids == frozenset({6, 17})
+    assert job.asked.masks == "none"
+    assert job.asked.predict == PredictOptions(
+        score_threshold=0.5, max_instances=7, category_ids=frozenset({6, 17}), masks=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +132,7 @@ def test_number_is_an_id_where_classes_are_called_by_digits(wanted: Any, ids: se
     digits = Categories(name="digits", things=things)
     engine = FakeEngine([replace(INSTANCE_MODEL, categories=digits)])
     assert post(engine, {"image": BASE64, "classes": wanted}).status_code == 200
-    assert engine.jobs[0].category_ids == ids
+    assert engine.jobs[0].asked.predict.category_ids == ids
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from service_fakes import FakeEngine, assert_problem, post_picture
+from service_fakes import PANOPTIC_MODEL, FakeEngine, assert_problem, post_picture
 
+from service.engine import Task
 from service.errors import OptionError
-from service.http.requests.options import read_options
+from service.http.requests.options import picture_task, read_options
 
 
 @pytest.mark.parametrize(
@@ -103,3 +104,24 @@ def test_classes_without_end_are_refused(classes: object) -> None:
     with pytest.raises(OptionError, match="at most 10000 names or ids of at most 1000 char") as got:
         read_options("segment", [], {"classes": classes})
     assert len(got.value.detail) < 300
+
+
+@pytest.mark.parametrize(
+    ("task", "masks", "drawn_as", "needs_masks"),
+    [
+        ("segment", "rle", None, True),
+        ("segment", "polygon", None, True),
+        ("segment", "none", None, False),
+        ("segment", "rle", "image/png", True),
+        ("panoptic", "rle", None, True),
+        ("panoptic", "png", None, False),
+        ("panoptic", "rle", "image/png", False),
+    ],
+)
+def test_run_lengths_are_computed_only_where_they_are_used(
+    task: Task, masks: str, drawn_as: str | None, needs_masks: bool
+) -> None:
+    options = read_options(task, [("masks", masks)], {})
+    asked = picture_task(task, options, PANOPTIC_MODEL, 0.3, picture_type=drawn_as)
+    assert (asked.masks, asked.picture_type) == (masks, drawn_as)
+    assert asked.predict.masks is needs_masks
