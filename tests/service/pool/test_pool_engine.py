@@ -7,7 +7,16 @@ import os
 import signal
 
 import pytest
-from pool_harness import companies_of, job_of, outcome_of, pid_of, running, with_engine
+from pool_harness import (
+    companies_of,
+    job_of,
+    outcome_of,
+    pid_of,
+    running,
+    until_out,
+    until_waiting,
+    with_engine,
+)
 from service_fakes import INSTANCE_MODEL, until
 
 from service.engine import LoadError, Result
@@ -46,7 +55,7 @@ def test_a_request_of_several_images_is_answered_in_order() -> None:
 def test_what_waits_while_a_batch_runs_runs_together() -> None:
     async def play(engine: PoolEngine) -> None:
         running = [asyncio.create_task(outcome_of(engine, "slow 0.3")) for _ in range(2)]
-        await asyncio.sleep(0.1)  # one runs, one is prepared
+        await until_out(engine, 2)  # one runs, one is prepared
         waiting = [asyncio.create_task(outcome_of(engine, text)) for text in "abc"]
         await asyncio.gather(*running)
         companies = [companies_of(outcome) for outcome in await asyncio.gather(*waiting)]
@@ -66,7 +75,7 @@ def test_a_cpu_runs_one_picture_at_a_time_unless_told_otherwise() -> None:
 def test_sizes_do_not_mix() -> None:
     async def play(engine: PoolEngine) -> None:
         running = [asyncio.create_task(outcome_of(engine, "slow 0.2")) for _ in range(2)]
-        await asyncio.sleep(0.1)
+        await until_out(engine, 2)
         small = asyncio.create_task(outcome_of(engine, "a"))
         large = asyncio.create_task(outcome_of(engine, "b", size=(100, 1000)))
         await asyncio.gather(*running)
@@ -104,7 +113,7 @@ def test_a_pictures_fault_is_told_and_the_worker_lives_on(
 def test_one_bad_picture_fails_its_request_and_no_other() -> None:
     async def play(engine: PoolEngine) -> None:
         running = [asyncio.create_task(outcome_of(engine, "slow 0.2")) for _ in range(2)]
-        await asyncio.sleep(0.1)
+        await until_out(engine, 2)
         bad = asyncio.create_task(outcome_of(engine, "ok", "refuse"))
         good = asyncio.create_task(outcome_of(engine, "good"))
         await asyncio.gather(*running)
@@ -138,7 +147,7 @@ def test_a_size_that_was_computed_before_is_never_shut_out() -> None:
 def test_an_innocent_picture_survives_its_worker() -> None:
     async def play(engine: PoolEngine) -> None:
         running = asyncio.create_task(outcome_of(engine, "slow 0.5"))
-        await asyncio.sleep(0.2)
+        await until_out(engine, 1)
         os.kill(engine.state().workers[0].pid, signal.SIGKILL)
         assert companies_of(await running) == ["slow 0.5"]
         assert engine.unready_reason is None
@@ -149,7 +158,7 @@ def test_an_innocent_picture_survives_its_worker() -> None:
 def test_a_deadly_picture_is_tried_alone_and_then_refused() -> None:
     async def play(engine: PoolEngine) -> None:
         running = [asyncio.create_task(outcome_of(engine, "slow 0.2")) for _ in range(2)]
-        await asyncio.sleep(0.1)
+        await until_out(engine, 2)
         deadly = asyncio.create_task(outcome_of(engine, "die"))
         innocent = asyncio.create_task(outcome_of(engine, "good"))
         await asyncio.gather(*running)
@@ -195,7 +204,7 @@ def test_a_silent_worker_and_a_broken_device_are_replaced(
 def test_copies_of_one_picture_are_one_suspect() -> None:
     async def play(engine: PoolEngine) -> None:
         running = [asyncio.create_task(outcome_of(engine, "slow 0.5")) for _ in range(4)]
-        await asyncio.sleep(0.2)
+        await until_out(engine, 2)
         os.kill(engine.state().workers[0].pid, signal.SIGKILL)
         for outcome in await asyncio.gather(*running):
             assert isinstance(outcome, Result)
@@ -214,7 +223,7 @@ def test_a_failed_canary_costs_the_worker_its_place() -> None:
 def test_a_full_queue_refuses_at_once() -> None:
     async def play(engine: PoolEngine) -> None:
         running = [asyncio.create_task(outcome_of(engine, "slow 0.3")) for _ in range(4)]
-        await asyncio.sleep(0.1)  # two are at the worker, two wait
+        await until_waiting(engine, 2)  # two are at the worker
         error = await outcome_of(engine, "one too many")
         assert isinstance(error, QueueFullError)
         assert error.retry_after_s is not None
@@ -228,7 +237,7 @@ def test_a_full_queue_refuses_at_once() -> None:
 def test_full_memory_refuses_at_once() -> None:
     async def play(engine: PoolEngine) -> None:
         running = [asyncio.create_task(outcome_of(engine, "slow 0.3" + " " * 400_000))] * 2
-        await asyncio.sleep(0.1)
+        await until_out(engine, 1)
         large = [asyncio.create_task(outcome_of(engine, "x" * 400_000)) for _ in range(3)]
         outcomes = await asyncio.gather(*large)
         assert any(isinstance(outcome, QueueFullError) for outcome in outcomes)
@@ -241,9 +250,9 @@ def test_full_memory_refuses_at_once() -> None:
 def test_a_caller_who_leaves_takes_his_waiting_pictures_along() -> None:
     async def play(engine: PoolEngine) -> None:
         running = [asyncio.create_task(outcome_of(engine, "slow 0.2")) for _ in range(2)]
-        await asyncio.sleep(0.1)
+        await until_out(engine, 2)
         leaving = asyncio.create_task(outcome_of(engine, "die"))
-        await asyncio.sleep(0)
+        await until_waiting(engine, 1)
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
         assert engine.state().queues[0].images == 0
@@ -256,7 +265,7 @@ def test_a_caller_who_leaves_takes_his_waiting_pictures_along() -> None:
 def test_what_cannot_be_done_in_time_is_not_begun() -> None:
     async def play(engine: PoolEngine) -> None:
         running = [asyncio.create_task(outcome_of(engine, "slow 0.4")) for _ in range(2)]
-        await asyncio.sleep(0.1)
+        await until_out(engine, 2)
         assert isinstance(await outcome_of(engine, "die", allowed_s=0.2), DeadlineError)
         for outcome in await asyncio.gather(*running):
             assert isinstance(outcome, Result)
@@ -293,7 +302,7 @@ def test_a_worker_that_dies_while_it_loads_is_not_tried_for_ever() -> None:
 def test_stopping_answers_everybody() -> None:
     async def play(engine: PoolEngine) -> None:
         running = [asyncio.create_task(outcome_of(engine, "slow 5")) for _ in range(5)]
-        await asyncio.sleep(0.1)
+        await until_waiting(engine, 3)
         engine.stop()
         for outcome in await asyncio.gather(*running):
             assert isinstance(outcome, UnavailableError)
@@ -316,10 +325,10 @@ def test_drawing_keeps_no_device_and_nobody_else_waiting() -> None:
         drawn = [
             asyncio.create_task(outcome_of(engine, "draw 1.5", masks="polygon")) for _ in range(6)
         ]
-        await asyncio.sleep(0.1)
+        await until_waiting(engine, 2)  # four are drawn at a time
         for n in range(5):
             assert companies_of(await outcome_of(engine, f"quick {n}")) == [f"quick {n}"]
-        assert engine.state().queues[0].images == 2  # four are drawn at a time
+        assert engine.state().queues[0].images == 2
         assert not any(task.done() for task in drawn)
         for outcome in await asyncio.gather(*drawn):
             assert companies_of(outcome) == ["draw 1.5"]

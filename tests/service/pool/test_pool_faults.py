@@ -9,7 +9,15 @@ import time
 from pathlib import Path
 
 import pytest
-from pool_harness import children, companies_of, job_of, outcome_of, pid_of, with_engine
+from pool_harness import (
+    children,
+    companies_of,
+    job_of,
+    outcome_of,
+    pid_of,
+    until_out,
+    with_engine,
+)
 from service_fakes import until
 
 from service.engine import Result
@@ -20,7 +28,7 @@ from service.pool.pool_engine import PoolEngine
 def test_a_request_that_no_frame_can_hold_fails_alone() -> None:
     async def play(engine: PoolEngine) -> None:
         pid = pid_of(await engine.submit(job_of("ok")))
-        assert isinstance(await outcome_of(engine, "ok", image_id="é" * 2_900_000), InternalError)
+        assert isinstance(await outcome_of(engine, "ok", image_id="é" * 9_000_000), InternalError)
         await until(lambda: engine.state().arena_used_bytes == 0)
         assert pid_of(await engine.submit(job_of("ok"))) == pid
 
@@ -31,7 +39,7 @@ def test_a_worker_that_speaks_nonsense_is_replaced_and_everybody_answered() -> N
     async def play(engine: PoolEngine) -> None:
         pid = pid_of(await engine.submit(job_of("ok")))
         strange = asyncio.create_task(outcome_of(engine, "nonsense"))
-        await asyncio.sleep(0)
+        await until_out(engine, 1)
         innocent = asyncio.create_task(outcome_of(engine, "good"))
         assert isinstance(await strange, PoisonError)
         assert companies_of(await innocent) == ["good"]
@@ -68,8 +76,8 @@ def test_a_worker_whose_socket_has_ended_gets_nothing_more() -> None:
         innocents = [asyncio.create_task(outcome_of(engine, f"good {n}")) for n in range(4)]
         for n, outcome in enumerate(await asyncio.gather(*innocents)):
             assert companies_of(outcome) == [f"good {n}"]
-        assert engine._room.poison.may_know(len("linger 2"), time.monotonic())
-        assert not engine._room.poison.may_know(len("good 0"), time.monotonic())
+        assert engine._room._poison.may_know(len("linger 2"), time.monotonic())
+        assert not engine._room._poison.may_know(len("good 0"), time.monotonic())
         assert isinstance(await dying, ServiceError)
 
     with_engine(play, max_batch_images=1)
@@ -81,7 +89,7 @@ def test_a_worker_that_fails_its_canary_is_not_believed_any_more(tmp_path: Path)
     async def play(engine: PoolEngine) -> None:
         first = engine.state().workers[0].pid
         running = asyncio.create_task(outcome_of(engine, "slow 0.3"))
-        await asyncio.sleep(0.1)
+        await until_out(engine, 1)
         spoilt.touch()
         await engine._send_canaries()
         waiting = [asyncio.create_task(outcome_of(engine, text)) for text in ("a", "b")]
@@ -99,7 +107,7 @@ def test_what_nobody_waits_for_is_not_begun_by_the_worker_that_has_it() -> None:
     async def play(engine: PoolEngine) -> None:
         running = asyncio.create_task(outcome_of(engine, "slow 0.3"))
         second = asyncio.create_task(outcome_of(engine, "die"))
-        await asyncio.sleep(0.1)
+        await until_out(engine, 2)
         assert engine.state().queues[0].images == 0  # the worker has both
         second.cancel()
         await asyncio.gather(second, return_exceptions=True)
@@ -115,7 +123,7 @@ def test_a_stuck_batch_is_found_though_others_overtake_it() -> None:
     async def play(engine: PoolEngine) -> None:
         pid = pid_of(await engine.submit(job_of("ok")))
         stuck = asyncio.create_task(outcome_of(engine, "stuck"))
-        await asyncio.sleep(0.05)
+        await until_out(engine, 1)
         while not stuck.done():
             await outcome_of(engine, "slow 0.1")
         assert isinstance(await stuck, ServiceError)
@@ -127,8 +135,8 @@ def test_a_stuck_batch_is_found_though_others_overtake_it() -> None:
 def test_standing_still_together_is_no_hanging() -> None:
     async def play(engine: PoolEngine) -> None:
         pid = pid_of(await engine.submit(job_of("ok")))
-        running = asyncio.create_task(outcome_of(engine, "busy 0.8"))
-        await asyncio.sleep(0.1)
+        running = asyncio.create_task(outcome_of(engine, "slow 0.3"))
+        await until_out(engine, 1)
         os.kill(pid, signal.SIGSTOP)
         time.sleep(2.5)  # the server stands still, too
         os.kill(pid, signal.SIGCONT)

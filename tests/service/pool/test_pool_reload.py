@@ -10,7 +10,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from pool_harness import children, companies_of, job_of, outcome_of, pid_of, with_engine
+from pool_harness import (
+    children,
+    companies_of,
+    job_of,
+    outcome_of,
+    pid_of,
+    until_half_answered,
+    until_out,
+    until_waiting,
+    with_engine,
+)
 from service_fakes import until
 
 from service.engine import Job, LoadError, Result
@@ -46,7 +56,7 @@ def test_a_reload_loses_nothing_and_changes_the_worker() -> None:
 def test_a_request_that_was_begun_is_finished_by_the_weights_that_began_it(weights: Path) -> None:
     async def play(engine: PoolEngine) -> None:
         begun = asyncio.create_task(outcome_of(engine, *["edition 0.2"] * 5))
-        await asyncio.sleep(0.1)
+        await until_out(engine, 2)
         weights.write_text("new")
         await engine.reload()
         outcome = await begun
@@ -62,7 +72,7 @@ def test_an_old_worker_that_dies_leaves_its_pictures_to_the_other_old_one(weight
     async def play(engine: PoolEngine) -> None:
         pids = [worker.pid for worker in engine.state().workers]
         begun = asyncio.create_task(outcome_of(engine, "edition 1", "edition 1.1", "edition 0.1"))
-        await asyncio.sleep(0.2)
+        await until_out(engine, 3)
         weights.write_text("new")
         await engine.reload()
         os.kill(pids[0], signal.SIGKILL)
@@ -77,7 +87,7 @@ def test_the_last_old_worker_takes_half_answered_requests_with_it(weights: Path)
         pid = engine.state().workers[0].pid
         begun = asyncio.create_task(outcome_of(engine, "ok", "edition 20"))
         whole = asyncio.create_task(outcome_of(engine, "edition"))
-        await asyncio.sleep(0.3)
+        await until_half_answered(engine)
         weights.write_text("new")
         await engine.reload()
         os.kill(pid, signal.SIGKILL)
@@ -90,7 +100,7 @@ def test_the_last_old_worker_takes_half_answered_requests_with_it(weights: Path)
 def test_a_replaced_worker_that_finds_other_weights_mixes_nothing(weights: Path) -> None:
     async def play(engine: PoolEngine) -> None:
         begun = asyncio.create_task(outcome_of(engine, "ok", "edition 20"))
-        await asyncio.sleep(0.3)
+        await until_half_answered(engine)
         weights.write_text("new")
         os.kill(engine.state().workers[0].pid, signal.SIGKILL)
         assert isinstance(await begun, UnavailableError)
@@ -109,9 +119,9 @@ async def waiting_behind_others(
 ) -> AsyncIterator[asyncio.Task[Result]]:
     """Give a request that has not been begun, as the worker has all that it may have."""
     busy = [asyncio.create_task(outcome_of(engine, "slow 1.5")) for _ in range(2)]
-    await asyncio.sleep(0.1)
+    await until_out(engine, 2)
     waiting = asyncio.create_task(engine.submit(job))
-    await asyncio.sleep(0)
+    await until_waiting(engine, 1)
     yield waiting
     await asyncio.gather(*busy)
 
@@ -157,7 +167,7 @@ def test_a_reload_during_a_pause_leaves_no_worker_that_nobody_knows(weights: Pat
         os.kill(engine.state().workers[0].pid, signal.SIGKILL)
         await until(lambda: engine.state().workers[0].pid == 0)
         await engine.reload()
-        await asyncio.sleep(1.5)
+        await until(lambda: len(engine._keeping.tasks) == 1)  # its seat is given up
         assert children() == [engine.state().workers[0].pid]
 
     with_engine(play, weights=str(weights), restart_delay_s=1.0)
@@ -166,7 +176,7 @@ def test_a_reload_during_a_pause_leaves_no_worker_that_nobody_knows(weights: Pat
 def test_a_worker_that_does_not_stop_when_told_to_is_killed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("service.pool.link._EXIT_S", 0.5)
+    monkeypatch.setattr("service.pool.hang_watch.EXIT_S", 0.5)
 
     async def play(engine: PoolEngine) -> None:
         await engine.reload()

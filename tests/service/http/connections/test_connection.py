@@ -100,14 +100,15 @@ def test_timeout_around_it_stays_a_timeout() -> None:
 def test_cancelling_from_outside_stays_one_even_as_the_client_leaves() -> None:
     async def run() -> None:
         ends: list[str] = []
-        gone = asyncio.Event()
+        waiting, gone = asyncio.Event(), asyncio.Event()
 
         async def receive() -> Message:
+            waiting.set()
             await gone.wait()
             return {"type": "http.disconnect"}
 
         caller = asyncio.create_task(while_connected(receive, work(60, ends)))
-        await asyncio.sleep(0.01)
+        await waiting.wait()
         gone.set()
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):

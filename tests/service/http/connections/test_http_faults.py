@@ -87,10 +87,10 @@ def test_body_that_breaks_off_is_told_to_the_request_that_it_belongs_to(
     caplog.set_level(logging.INFO)
     engine = FakeEngine()
     head = CHUNKED.replace(b"\r\n\r\n", b"\r\nX-Request-ID: mine\r\n\r\n")
-    with listening(base, engine) as (address, _), Client(address) as client:
+    with listening(base, engine) as (address, server), Client(address) as client:
         client.send(head + (broken if is_in_one_packet else b""))
         if not is_in_one_packet:
-            time.sleep(0.1)
+            wait_until(lambda: any(one.cycle for one in server.server_state.connections))
             client.send(broken)
         assert assert_last_problem(client)["x-request-id"] == "mine"
     assert engine.jobs == []
@@ -130,7 +130,7 @@ def test_rubbish_behind_requests_is_refused_once_they_are_answered(
     with listening(base, engine) as (address, _), Client(address) as client:
         client.send(b"".join(requests) + (RUBBISH if is_in_one_packet else b""))
         if not is_in_one_packet:
-            time.sleep(0.05)
+            wait_until(lambda: engine.jobs)
             client.send(RUBBISH)
         for _ in requests:
             status, fields, _ = client.answer()
@@ -148,7 +148,7 @@ def test_rubbish_behind_a_last_request_does_not_replace_its_answer(
     with listening(base, engine) as (address, _), Client(address) as client:
         client.send(last + (RUBBISH if is_in_one_packet else b""))
         if not is_in_one_packet:
-            time.sleep(0.05)
+            wait_until(lambda: engine.jobs)
             client.send(RUBBISH)
         assert client.answer()[0] == 200
         assert client.rest() == b""

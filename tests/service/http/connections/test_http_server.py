@@ -260,7 +260,7 @@ def test_newcomer_takes_the_place_of_the_longest_idle(
             assert client.answer()[0] == 200
         engine.delay_s = 1.0
         busy.send(WHOLE)
-        time.sleep(0.4)
+        time.sleep(0.4)  # the others are idle for long enough, or not
         with Client(address) as newcomer:
             newcomer.send(WHOLE)
             assert newcomer.answer()[0] == code

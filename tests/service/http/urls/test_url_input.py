@@ -420,13 +420,18 @@ def outcomes_of(
 
 
 def test_several_are_fetched_at_once_but_only_four() -> None:
-    now, most = 0, 0
+    now, most, num_come = 0, 0, 0
+    together = asyncio.Event()
 
     async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal now, most
+        nonlocal now, most, num_come
         now += 1
+        num_come += 1
         most = max(most, now)
-        await asyncio.sleep(0.05)
+        if now == 4 or num_come > 8:  # the last two are on their own
+            together.set()
+        await together.wait()
+        await asyncio.sleep(0.05)  # in which a fifth would come
         now -= 1
         writer.write(OK + b"\r\n%d" % most)
         await writer.drain()
