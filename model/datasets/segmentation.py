@@ -95,9 +95,18 @@ def _sound_polygon(ring: Any, height: int, width: int) -> np.ndarray | None:
         return None
     if corners.ndim != 1 or corners.dtype.kind not in "iuf":
         return None
+    corners = corners.astype(np.float64, copy=False)
     farthest = _FARTHEST * max(height, width)
-    if not (np.abs(corners) <= farthest).all():  # NaN is not, either
+    reach = np.abs(corners).max()
+    if not reach <= farthest:  # NaN is not, either
         return None
-    points = corners.astype(np.float64).reshape(-1, 2)
-    length = np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum()
-    return points.reshape(-1) if length <= height * width + 8 * farthest else None
+    longest = height * width + 8 * farthest
+    # Most have no chance to be as long, which is soon seen.
+    is_short = len(corners) * reach <= longest or _outline_length(corners) <= longest
+    return corners if is_short else None
+
+
+def _outline_length(corners: np.ndarray) -> float:
+    """Return how many steps of a pixel, straight or aslant, go around a polygon."""
+    points = corners.reshape(-1, 2)
+    return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())
