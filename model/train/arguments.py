@@ -106,9 +106,8 @@ def _add_schedule(parser: argparse.ArgumentParser) -> None:
     add("--warmup", type=_number(int, 0), metavar="N", help="iterations of warm-up")
     steps_help = "iterations at which the rate drops tenfold, such as 8000,11000"
     add("--steps", type=_whole_numbers, metavar="N,N", help=steps_help)
-    add(
-        "--evaluate-every", type=_number(int, 0), metavar="N", help="iterations; 0: at the end only"
-    )
+    every_help = "iterations; 0: at the end only (ten times a run)"
+    add("--evaluate-every", type=_number(int, 0), metavar="N", help=every_help)
     add("--checkpoint-every", type=_number(int, 1), metavar="N", help="iterations")
     add("--seed", type=_number(int, 0), metavar="N")
 

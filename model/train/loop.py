@@ -76,15 +76,10 @@ def train(
 
         num_pictures = sum(len(batch.sizes) for batch in group) * training.world.size
         progress.step(training.iteration, means if is_finite else {}, rate, num_pictures)
-        is_last = anyone_stops or training.iteration == recipe.iterations
         is_evaluated = not anyone_stops and _is_due(training, recipe.evaluate_every)
         with progress.paused():
-            if (
-                is_last
-                or save_is_due
-                or (evaluate and is_evaluated)
-                or _is_due(training, recipe.checkpoint_every)
-            ):
+            is_saved = anyone_stops or save_is_due or _is_due(training, recipe.checkpoint_every)
+            if is_saved or (evaluate and is_evaluated):
                 save()
             if evaluate and is_evaluated:
                 evaluate()

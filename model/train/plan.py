@@ -23,6 +23,8 @@ from model.train.recipes.small import SMALL, small_model, small_recipe
 logger = logging.getLogger(__name__)
 
 _ADAMW_RATE = 5e-4
+_EVALUATIONS = 10
+_LEAST_BETWEEN_EVALUATIONS = 100  # steps; shorter runs are evaluated at the end
 
 
 def choose_config(args: argparse.Namespace, of_weights: ModelConfig | None) -> ModelConfig:
@@ -107,7 +109,6 @@ def choose_recipe(args: argparse.Namespace, config: ModelConfig) -> Recipe:
         freeze_at=_given(args.freeze_at, recipe.freeze_at),
         precision=args.precision or recipe.precision,
         ema_decay=recipe.ema_decay if args.ema is None else args.ema or None,
-        evaluate_every=_given(args.evaluate_every, recipe.evaluate_every),
         checkpoint_every=_given(args.checkpoint_every, recipe.checkpoint_every),
         seed=_given(args.seed, recipe.seed),
     )
@@ -116,11 +117,12 @@ def choose_recipe(args: argparse.Namespace, config: ModelConfig) -> Recipe:
 def with_length(recipe: Recipe, args: argparse.Namespace, num_pictures: int) -> Recipe:
     """Return the recipe with the number of steps asked for; its schedule moves along.
 
-    The drops stay at the same share of the run; the warm-up is a tenth of it at most.
+    The drops stay at the same share of the run; the warm-up is a tenth of it at most. It is
+    evaluated as often as is asked for, else as the recipe has it if that is more than once.
     """
     iterations = args.iterations or recipe.iterations
     if args.epochs is not None:
-        per_step = recipe.batch_size * recipe.accumulate
+        per_step = recipe.num_pictures
         iterations = max(1, math.ceil(args.epochs * num_pictures / per_step))
     optimizer: OptimizerConfig = recipe.optimizer
     if iterations != recipe.iterations:
@@ -134,14 +136,21 @@ def with_length(recipe: Recipe, args: argparse.Namespace, num_pictures: int) -> 
         steps=_given(args.steps, optimizer.steps),
         warmup_iterations=_given(args.warmup, optimizer.warmup_iterations),
     )
-    return replace(recipe, iterations=iterations, optimizer=optimizer)
+    every = _given(args.evaluate_every, recipe.evaluate_every)
+    if args.evaluate_every is None and not 0 < 2 * every <= iterations:
+        every = max(_LEAST_BETWEEN_EVALUATIONS, math.ceil(iterations / _EVALUATIONS))
+    return replace(recipe, iterations=iterations, optimizer=optimizer, evaluate_every=every)
 
 
-def from_nothing(args: argparse.Namespace, recipe: Recipe) -> Recipe:
-    """Return the recipe for random starting values: nothing worth freezing is there."""
-    logger.warning("everything starts at random; --backbone-weights would help a lot")
+def from_nothing(args: argparse.Namespace, recipe: Recipe, *, is_resumed: bool = False) -> Recipe:
+    """Return the recipe for random starting values: nothing worth freezing is there.
+
+    It is said in the log where the run begins, not where it is resumed.
+    """
+    level = logging.DEBUG if is_resumed else logging.WARNING
+    logger.log(level, "everything starts at random; --backbone-weights would help a lot")
     if args.freeze_at is None and recipe.freeze_at > 0:
-        logger.warning("so nothing is frozen: freeze_at is 0 instead of %d", recipe.freeze_at)
+        logger.log(level, "so nothing is frozen: freeze_at is 0 instead of %d", recipe.freeze_at)
         return replace(recipe, freeze_at=0)
     return recipe
 

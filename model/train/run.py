@@ -7,16 +7,14 @@ import json
 import logging
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from model.config import ModelConfig
 from model.files import clear_partial_files
@@ -31,9 +29,9 @@ from model.train.distributed.world import (
 from model.train.interrupt import StopRequest, without_ctrl_c
 from model.train.loop import train
 from model.train.losses.criterion import Criterion
-from model.train.outputs.boards import open_boards
 from model.train.outputs.keeper import Keeper
-from model.train.outputs.progress import Progress
+from model.train.outputs.open_progress import open_progress
+from model.train.outputs.opening_lines import log_evaluations, log_fresh, log_start
 from model.train.outputs.save_timer import SaveTimer
 from model.train.outputs.validation import Validation, measure, open_validation
 from model.train.plan import (
@@ -45,20 +43,17 @@ from model.train.plan import (
     with_input_size,
     with_length,
 )
-from model.train.recipes.recipe import Recipe
 from model.train.recipes.small import SMALL
 from model.train.samples.dataset import CocoDataset, open_data
 from model.train.samples.loader import build_loader
 from model.train.starting_weights.backbone_file import open_backbone
 from model.train.starting_weights.initialise import initialise, load_starting_point
 from model.train.state.optimizer import build_optimizer
-from model.train.state.resume import RESUME_FILE, SaveError, load_state
+from model.train.state.resume import RESUME_FILE, SaveError, load_state, steps_done
 from model.train.state.training import Training
 from model.zoo import open_model as zoo
 
 logger = logging.getLogger(__name__)
-
-_NAMED_AT_MOST = 20
 
 
 def run(args: argparse.Namespace) -> int:
@@ -99,9 +94,10 @@ def _train(args: argparse.Namespace, world: World, device: torch.device) -> int:
     dataset = open_data(args.data, config, recipe)
     config = with_classes(config, dataset.categories)
     recipe = with_length(recipe, args, len(dataset))
-    if start is None and backbone is None:
-        recipe = from_nothing(args, recipe)
     folder = _claim_folder(args, config, world)
+    state = load_state(folder) if args.resume else None
+    if start is None and backbone is None:
+        recipe = from_nothing(args, recipe, is_resumed=state is not None)
     keeper = Keeper(folder, config, dataset.categories, recipe, _story(args, dataset))
 
     _seed(recipe.seed)
@@ -109,7 +105,9 @@ def _train(args: argparse.Namespace, world: World, device: torch.device) -> int:
     fresh = initialise(network, backbone=backbone, freeze_at=recipe.freeze_at)
     if start is not None:
         fresh = load_starting_point(network, start)
-    _log_start(recipe, dataset, fresh, world)
+    log_start(recipe, dataset, world)
+    if state is None:
+        log_fresh(fresh)
     network.to(device)
     if args.channels_last:
         network.to(memory_format=torch.channels_last)
@@ -126,7 +124,12 @@ def _train(args: argparse.Namespace, world: World, device: torch.device) -> int:
         skip_non_finite=args.skip_non_finite,
     )
     _seed(recipe.seed + world.rank)
-    _resume(args, keeper, training)
+    if state is not None:
+        _go_on(args, keeper, training, state)
+    elif args.resume:
+        logger.warning("%s holds no run yet; it starts now", folder)
+    if training.iteration >= recipe.iterations:
+        return 0
     return _loop(args, keeper, training, dataset)
 
 
@@ -137,7 +140,7 @@ def _loop(
     recipe, world = training.recipe, training.world
     data = open_validation(args.eval_data, args.data)
     with ExitStack() as stack:
-        progress = _open_progress(args, keeper, training, stack)
+        progress = open_progress(args, keeper.folder, training, stack)
         with without_ctrl_c():
             batches = build_loader(
                 dataset,
@@ -150,6 +153,7 @@ def _loop(
         stop, timer = stack.enter_context(StopRequest()), SaveTimer()
         validation = None
         if data is not None:
+            log_evaluations(recipe)
             validation = Validation(data, keeper, training, progress, num_drawn=args.pictures)
         is_done = train(
             training,
@@ -165,29 +169,6 @@ def _loop(
         logger.warning("stopped and saved; --resume goes on from %d", training.iteration)
         return 128 + (stop.signal or 15)
     return 0
-
-
-def _open_progress(
-    args: argparse.Namespace, keeper: Keeper, training: Training, stack: ExitStack
-) -> Progress:
-    """Return what tells how it goes: a bar on a terminal, lines elsewhere; one process speaks."""
-    end, folder = training.recipe.iterations, keeper.folder
-    if not training.world.is_main:
-        return Progress(None, start=training.iteration, end=end, every=args.log_every)
-    bar: tqdm[Any] | None = None
-    if sys.stderr.isatty():
-        stack.enter_context(logging_redirect_tqdm())
-        bar = tqdm(total=end, initial=training.iteration, unit="step")
-    progress = Progress(
-        folder,
-        start=training.iteration,
-        end=end,
-        every=args.log_every,
-        bar=bar,
-        boards=open_boards(folder, args.wandb, asdict(training.recipe)),
-    )
-    stack.callback(progress.close)
-    return progress
 
 
 def saver(
@@ -220,17 +201,23 @@ def _claim_folder(args: argparse.Namespace, config: ModelConfig, world: World) -
     return folder
 
 
-def _resume(args: argparse.Namespace, keeper: Keeper, training: Training) -> None:
-    if not args.resume:
-        return
-    state = load_state(keeper.folder)
-    if state is None:
-        logger.warning("%s holds no run yet; it starts now", keeper.folder)
-        return
+def _go_on(
+    args: argparse.Namespace, keeper: Keeper, training: Training, state: Mapping[str, Any]
+) -> None:
+    """Bring the training to where the saved state is, and say what is left."""
     keeper.check_same_run(state)
     training.load_state(state)
     training.best = keeper.best_score()
-    logger.info("the run goes on from iteration %d", training.iteration)
+    training.iteration = steps_done(state, training.recipe, by_pictures=args.epochs is not None)
+    done, end = training.iteration, training.recipe.iterations
+    if done < end:
+        logger.info("the run goes on from iteration %d; %d of %d are left", done, end - done, end)
+    else:
+        logger.warning(
+            "nothing is left to do: %d steps are done, and %d were asked for; "
+            "more --iterations or --epochs go on",
+            *(done, end),
+        )
 
 
 def _story(args: argparse.Namespace, dataset: CocoDataset) -> dict[str, str]:
@@ -243,20 +230,6 @@ def _story(args: argparse.Namespace, dataset: CocoDataset) -> dict[str, str]:
         "starting_point": name,
         "overrides": json.dumps(overrides_of(args)),
     }
-
-
-def _log_start(recipe: Recipe, dataset: CocoDataset, fresh: list[str], world: World) -> None:
-    more = ", …" if len(fresh) > _NAMED_AT_MOST else ""
-    named = ", ".join(fresh[:_NAMED_AT_MOST])
-    logger.info("%d tensors start afresh: %s%s", len(fresh), named, more)
-    logger.info(
-        "%d pictures, %d classes; %d steps of %d pictures in %d process(es)",
-        len(dataset),
-        len(dataset.categories.things),
-        recipe.iterations,
-        recipe.batch_size * recipe.accumulate,
-        world.size,
-    )
 
 
 def _seed(seed: int) -> None:

@@ -41,9 +41,7 @@ class WeightsAndBiases:
         try:
             import wandb  # type: ignore[import-not-found, unused-ignore]
         except ImportError:
-            raise ValueError(
-                "--wandb needs the package: pip install 'blendmask-server[wandb]'"
-            ) from None
+            raise ValueError("--wandb needs a package: pip install wandb") from None
         self._run: Any = wandb.init(
             project=project, name=folder.name, dir=str(folder), config=dict(settings)
         )
@@ -69,7 +67,7 @@ def open_boards(
     try:
         boards.append(TensorBoard(folder / "tensorboard"))
     except ImportError:
-        logger.info("no TensorBoard here; pip install 'blendmask-server[train]' brings it")
+        logger.info("no TensorBoard here; pip install tensorboard brings it")
     if project is not None:
         boards.append(WeightsAndBiases(project, folder, settings))
     return tuple(boards)

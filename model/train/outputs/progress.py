@@ -23,6 +23,8 @@ from model.files import write_file
 logger = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.jsonl"
+# A training begins at a loss of about 5; far beyond it is on its way to infinity.
+_WORRYING_LOSS = 100.0
 
 
 class Board(Protocol):
@@ -72,6 +74,7 @@ class Progress:
         self._window = _Window()
         self._since = clock()
         self._seconds_per_step: float | None = None
+        self._is_worrying = False
         if self._path is not None:
             _keep_rows_until(self._path, start)
 
@@ -105,6 +108,8 @@ class Progress:
         window.counted += bool(losses)
         window.pictures += num_pictures
         self._iteration = iteration
+        if losses:
+            self._watch(sum(losses.values()))
         if self._bar is not None:
             self._bar.update()
         is_time = iteration % self._every == 0 or iteration == self._end
@@ -123,6 +128,16 @@ class Progress:
             self._bar.close()
         for board in self._boards:
             board.close()
+
+    def _watch(self, loss: float) -> None:
+        """Warn when the loss leaves all bounds, once until it is back."""
+        was_worrying, self._is_worrying = self._is_worrying, loss > _WORRYING_LOSS
+        if self._is_worrying and not was_worrying and self._path is not None:
+            logger.warning(
+                "the loss is %s at iteration %d, where below 10 is usual: "
+                "a lower --lr, a longer --warmup or --clip-norm may help",
+                *(f"{loss:,.0f}", self._iteration),
+            )
 
     def _report(self, learning_rate: float) -> None:
         now = self._clock()

@@ -81,6 +81,11 @@ class Recipe:
     evaluate_every: int = 0
     seed: int = 0
 
+    @property
+    def num_pictures(self) -> int:
+        """Pictures of one step, over all processes."""
+        return self.batch_size * self.accumulate
+
 
 _RANGE = AugmentConfig(short_sides=(640, 864), sampling="range", max_side=1440, crop=True)
 _SHORT_550 = tuple(range(440, 551, 22))

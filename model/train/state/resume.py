@@ -6,6 +6,7 @@ stays beside it: whenever the process is killed, a whole state can be read.
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 import random
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 
 from model.files import replacing
+from model.train.recipes.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +71,19 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     if reasons:
         raise ValueError(f"nothing in {folder} can be resumed from: {'; '.join(reasons)}")
     return None
+
+
+def steps_done(state: Mapping[str, Any], recipe: Recipe, *, by_pictures: bool) -> int:
+    """Return how far along the recipe a saved state is, in its own steps.
+
+    Args:
+        by_pictures: a step of another number of pictures counts for as many; else all steps
+            are alike.
+    """
+    done = int(state["iteration"])
+    before = json.loads(state["recipe"])
+    pictures_before = before["batch_size"] * before["accumulate"]
+    return round(done * pictures_before / recipe.num_pictures) if by_pictures else done
 
 
 def random_states(device: torch.device) -> dict[str, Any]:

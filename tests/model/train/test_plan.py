@@ -30,7 +30,8 @@ def test_without_options_a_run_is_the_released_recipe() -> None:
         args = _args(config=name)
         config = choose_config(args, None)
         assert config == preset(name)
-        assert with_length(choose_recipe(args, config), args, 1000) == RECIPES[name]
+        recipe = with_length(choose_recipe(args, config), args, 1000)
+        assert recipe == replace(RECIPES[name], evaluate_every=recipe.evaluate_every)
         assert overrides_of(args) == {}
 
 
@@ -65,6 +66,23 @@ def test_epochs_count_pictures() -> None:
     args = _args("--epochs", "2", "--batch-size", "8")
     recipe = with_length(choose_recipe(args, preset("R_50_1x")), args, 1001)
     assert recipe.iterations == 251  # 2002 / 8, rounded up
+
+
+@pytest.mark.parametrize(
+    ("config", "more", "expected"),
+    [
+        ("R_50_1x", [], 9000),  # a tenth of 90,000
+        ("R_50_1x", ["--iterations", "150"], 100),
+        ("R_101_dcni3_5x", [], 20_000),  # the recipe's own
+        ("R_101_dcni3_5x", ["--iterations", "30000"], 3000),  # which would be once
+        ("R_50_1x", ["--evaluate-every", "7"], 7),
+        ("R_50_1x", ["--evaluate-every", "0"], 0),
+    ],
+)
+def test_run_is_evaluated_more_than_once(config: str, more: list[str], expected: int) -> None:
+    args = _args(*more, config=config)
+    recipe = with_length(choose_recipe(args, preset(config)), args, 1000)
+    assert recipe.evaluate_every == expected
 
 
 def test_given_steps_and_warmup_stand() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -125,6 +126,44 @@ def test_adamw_and_channels_last_resume_with_the_same_bytes(data: str, tmp_path:
     assert '"kind": "adamw"' in straight.provenance["recipe"]
     for name, tensor in straight.tensors.items():
         assert tensor.numpy().tobytes() == stopped.tensors[name].numpy().tobytes(), name
+
+
+def test_another_batch_size_goes_on_by_pictures(
+    data: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    args = [*_QUICK, "--data", data, "--output", str(tmp_path)]
+    assert command.main([*args, "--epochs", "2"]) == 0
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        assert command.main([*args, "--epochs", "4", "--batch-size", "4", "--resume"]) == 0
+    # 4 steps of 2 pictures are 2 of 4.
+    assert "the run goes on from iteration 2; 2 of 4 are left" in caplog.messages
+    assert _last(tmp_path).provenance["iteration"] == "4 of 4"
+    assert "start afresh" not in caplog.text
+    assert "starts at random" not in caplog.text
+
+
+def test_resumed_run_that_is_over_says_so(
+    trained: Path, data: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    args = [*_QUICK, "--data", data, "--output", str(trained), "--resume"]
+    before = (trained / "last.safetensors").read_bytes()
+    assert command.main([*args, "--iterations", "1", "--batch-size", "4"]) == 0
+    message = "nothing is left to do: 2 steps are done, and 1 were asked for"
+    assert any(line.startswith(message) for line in caplog.messages)
+    assert (trained / "last.safetensors").read_bytes() == before
+
+
+def test_start_says_what_starts_afresh_and_how_often_it_is_evaluated(
+    data: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    args = [*_QUICK, "--data", data, "--eval-data", data, "--output", str(tmp_path)]
+    with caplog.at_level(logging.INFO):
+        assert command.main([*args, "--iterations", "3", "--evaluate-every", "2"]) == 0
+    assert "tensors start afresh: " in caplog.text
+    assert "evaluated every 2 steps and at the end" in caplog.messages
+    lines = (tmp_path / "evaluations.jsonl").read_text().splitlines()
+    assert [json.loads(line)["iteration"] for line in lines] == [2, 3]
 
 
 def test_folder_with_a_run_is_not_overwritten(

@@ -95,3 +95,15 @@ def test_other_processes_keep_silent(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_long_times_have_days() -> None:
     assert duration(2 * 86_400 + 3 * 3600 + 4 * 60 + 5) == "2 d 03:04:05"
+
+
+def test_loss_out_of_all_bounds_is_warned_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    progress = Progress(tmp_path, start=0, end=100, every=100)
+    for iteration, loss in enumerate((5.0, 833_756.0, 900_000.0, 4.0, 101.0), start=1):
+        progress.step(iteration, {"loss_box": loss / 2, "loss_mask": loss / 2}, 0.01, 4)
+    assert [line.split(", where")[0] for line in caplog.messages] == [
+        "the loss is 833,756 at iteration 2",
+        "the loss is 101 at iteration 5",
+    ]
