@@ -111,7 +111,11 @@ def upright_pixels(image: Image.Image) -> np.ndarray:
         UnsupportedImageError: samples that are not 1 to 16 bit integers.
         OSError: Pillow cannot read its file.
     """
-    image.load()  # this turns a TIFF upright, and finds what comes late in a PNG
+    # Loading turns a TIFF upright, for which only EXIF counts, and finds what comes late in a PNG.
+    xmp = image.info.pop("xmp", None)
+    image.load()
+    if xmp is not None:
+        image.info["xmp"] = xmp
     exif = image.info.get("exif", b"")
     orientation = 1 if image.format == "TIFF" else exif_orientation(exif)
     pixels = np.array(_rgb(image.copy(), image.format or "picture", 16))

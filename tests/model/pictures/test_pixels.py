@@ -36,6 +36,15 @@ def test_pil_picture_is_turned_upright_as_its_file_is(name: str, orientation: in
     np.testing.assert_array_equal(pixels_of(Image.open(io.BytesIO(data))), expected)
 
 
+@pytest.mark.parametrize(("name", "how"), [("TIFF", "tiffinfo"), ("JPEG", "xmp")])
+def test_xmp_turns_no_pil_picture(name: str, how: str) -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="6"></x:xmpmeta>'
+    data = encoded(Image.fromarray(RGB), name, **{how: {700: xmp} if how == "tiffinfo" else xmp})
+    picture = Image.open(io.BytesIO(data))
+    np.testing.assert_array_equal(pixels_of(picture), decode_image(data))
+    assert picture.info["xmp"] == xmp
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16"])
 def test_pil_picture_of_any_mode_is_what_its_file_is(mode: str) -> None:
     if mode == "I;16":
