@@ -64,7 +64,8 @@ COPY pyproject.toml setup.py ./
 COPY csrc csrc
 # Such as "80 90"; empty: all that setup.py names, 8.0 to 12.0.
 ARG CUDA_ARCHITECTURES=
-RUN mkdir -p model/weights && touch README.md LICENSE model/weights/NOTICE \
+RUN mkdir -p model/weights model/answers/bundled_font \
+    && touch README.md LICENSE model/weights/NOTICE model/answers/bundled_font/LICENSE \
     && BLENDMASK_CUDA_ARCHITECTURES="${CUDA_ARCHITECTURES}" python setup.py --quiet build_ext \
     && ls build/lib*/model/operations/_ops_cpu.*.so \
     && if [ "${VARIANT}" = cuda ]; then ls build/lib*/model/operations/_ops_cuda.*.so; fi

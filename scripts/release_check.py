@@ -30,7 +30,8 @@ PHOTO = ROOT / "tests" / "golden" / "_images" / "astronaut.png"
 # What a wheel cannot do without.
 TYPED = ("model/py.typed", "service/py.typed")
 WEIGHTS = ("model/weights/small.safetensors", "model/weights/NOTICE")
-IN_WHEEL = (*TYPED, *WEIGHTS, "model/operations/_ops_cpu.abi3.so")
+FONT = ("model/answers/bundled_font/DejaVuSans.ttf", "model/answers/bundled_font/LICENSE")
+IN_WHEEL = (*TYPED, *WEIGHTS, *FONT, "model/operations/_ops_cpu.abi3.so")
 READY_S = 300
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from model.answers.fonts import can_write
 from model.answers.json_answer import do_nothing
 from model.answers.name_tags import Box, Tag, around_point, beside_box, font_size, write_tags
 from model.answers.palette import Colour, stuff_colour, thing_colour
@@ -19,7 +20,7 @@ from model.masks.run_columns import Columns, columns_of, row_blocks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from model.categories import Categories
+    from model.categories import Categories, Category
     from model.structures import Instances, PanopticSegmentation, Segment
 
 _FILL = 0.4  # how much of its colour covers an instance
@@ -60,7 +61,7 @@ def overlay_instances(
         _frame(canvas, boxes[index], colours[index], stroke)
     tags = [
         _instance_tag(image, name, float(instances.scores[i]), boxes[i], colours[i])
-        for i, name in enumerate(categories.things[int(c)].name for c in instances.classes)
+        for i, name in enumerate(_shown_name(categories.things[int(c)]) for c in instances.classes)
     ]
     order = sorted(range(len(tags)), key=lambda i: -float(instances.scores[i]))
     return write_tags(canvas, [tags[i] for i in order])
@@ -199,20 +200,30 @@ def _instance_tag(image: np.ndarray, name: str, score: float, box: Box, colour: 
     x0, y0, x1, y1 = box
     share = ((x1 - x0) * (y1 - y0) / (image.shape[0] * image.shape[1])) ** 0.5
     return Tag(
-        texts=(f"{name} {score:.0%}".replace("%", " %"), name),
+        texts=(_with_score(name, score), name),
         colour=colour,
         spots=beside_box(box),
         scale=min(1.0, 0.8 + share),
     )
 
 
+def _shown_name(category: Category) -> str:
+    """Return the category's name, or its id where no font has all of the name's characters."""
+    return category.name if can_write(category.name) else f"class {category.id}"
+
+
+def _with_score(name: str, score: float) -> str:
+    return f"{name} {100 * score:.0f} %"
+
+
 def _segment_tag(
     segment_ids: np.ndarray, segment: Segment, colour: Colour, categories: Categories
 ) -> Tag:
-    name = categories.of(segment.label, segment.is_thing).name
+    category = categories.of(segment.label, segment.is_thing)
+    name = _shown_name(category)
     texts: tuple[str, ...]
     if segment.is_thing and segment.score is not None:
-        texts = (f"{name} {segment.score:.0%}".replace("%", " %"), name)
+        texts = (_with_score(name, segment.score), name)
     else:
         for suffix in _STUFF_SUFFIXES:
             name = name.removesuffix(suffix)

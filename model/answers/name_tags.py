@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from model.answers.fonts import BUNDLED, Run, font_at, length_of, runs_of
 from model.answers.palette import Colour, ink_on
 
 _MIN_FONT_SIZE = 10
@@ -88,25 +89,25 @@ def write_tags(image: np.ndarray, tags: Sequence[Tag]) -> np.ndarray:
         fitted = _fit(tag, size, canvas.size)
         if fitted is None:
             continue
-        text, font, extent = fitted
+        runs, extent = fitted
         box = _free_spot(tag, extent, canvas.size, taken)
         if box is not None and (not taken or extent[0] * extent[1] <= budget):
             taken.append(box)
             budget -= extent[0] * extent[1]
-            _write(canvas, text, font, box, tag.colour)
+            _write(canvas, runs, box, tag.colour)
     return np.array(canvas)
 
 
 def _fit(
     tag: Tag, size: float, picture: tuple[int, int]
-) -> tuple[str, ImageFont.FreeTypeFont, tuple[int, int]] | None:
+) -> tuple[list[Run], tuple[int, int]] | None:
     wanted = max(_MIN_FONT_SIZE, round(size * tag.scale))
     for text in tag.texts:
         for points in (wanted, _MIN_FONT_SIZE):
-            font = _font(points)
-            extent = (round(font.getlength(text) + 0.8 * points), round(1.45 * points))
-            if extent[0] <= picture[0] and extent[1] <= picture[1] / 2:
-                return text, font, extent
+            runs = runs_of(text, points)
+            extent = (round(length_of(runs) + 0.8 * points), round(1.45 * points))
+            if runs and extent[0] <= picture[0] and extent[1] <= picture[1] / 2:
+                return runs, extent
     return None
 
 
@@ -133,13 +134,16 @@ def _overlap(a: Box, b: Box) -> float:
     return max(width, 0) * max(height, 0)
 
 
-def _write(
-    canvas: Image.Image, text: str, font: ImageFont.FreeTypeFont, box: Box, colour: Colour
-) -> None:
+def _write(canvas: Image.Image, runs: Sequence[Run], box: Box, colour: Colour) -> None:
     left, top, right, bottom = (int(side) for side in box)
     canvas.paste(colour, (left, top), _rounded(right - left, bottom - top))
-    middle = (left + 0.4 * font.size, (top + bottom) / 2)
-    ImageDraw.Draw(canvas).text(middle, text, fill=ink_on(colour), font=font, anchor="lm")
+    size = round(runs[0].font.size)
+    ascent, descent = font_at(BUNDLED, size).getmetrics()
+    x, baseline = left + 0.4 * size, (top + bottom + ascent - descent) / 2
+    draw = ImageDraw.Draw(canvas)
+    for run in runs:
+        draw.text((x, baseline), run.text, fill=ink_on(colour), font=run.font, anchor="ls")
+        x += run.font.getlength(run.text)
 
 
 @lru_cache(maxsize=256)
@@ -148,10 +152,3 @@ def _rounded(width: int, height: int) -> Image.Image:
     corners = (0, 0, large.width - 1, large.height - 1)
     ImageDraw.Draw(large).rounded_rectangle(corners, 0.25 * large.height, fill=240)
     return large.resize((width, height), Image.Resampling.BOX)
-
-
-@lru_cache(maxsize=64)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size=size)
-    assert isinstance(font, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
-    return font

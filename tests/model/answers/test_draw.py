@@ -1,4 +1,5 @@
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -6,7 +7,9 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from model.answers.drawing import encode_picture, inmost_point, overlay_instances, overlay_panoptic
+from model.answers.name_tags import Tag
 from model.answers.palette import ink_on, stuff_colour, thing_colour
+from model.categories import Categories, Category
 from model.coco_categories import COCO, COCO_PANOPTIC
 from model.structures import Instances, PanopticSegmentation, Segment
 
@@ -184,3 +187,30 @@ def test_colours_of_neighbouring_categories_lie_far_apart():
 def test_ink_is_readable_on_every_colour():
     assert ink_on((250, 240, 120)) == (16, 16, 16)
     assert ink_on((40, 30, 120)) == (255, 255, 255)
+
+
+def tags_of(monkeypatch: pytest.MonkeyPatch, *names: str) -> list[Sequence[str]]:
+    """The texts to choose from for instances of classes of these names, all of a score of 0.5."""
+    seen: list[Tag] = []
+
+    def keep(image: np.ndarray, tags: Sequence[Tag]) -> np.ndarray:
+        seen.extend(tags)
+        return image
+
+    monkeypatch.setattr("model.answers.drawing.write_tags", keep)
+    things = tuple(Category(id=7 + number, name=name) for number, name in enumerate(names))
+    rows = [(number, 0.5, (2, 2, 20, 20)) for number in range(len(names))]
+    overlay_instances(
+        grey(40, 60), make_instances(40, 60, *rows), Categories(name="mine", things=things)
+    )
+    return [tag.texts for tag in seen]
+
+
+def test_name_with_a_percent_sign_is_drawn_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tags_of(monkeypatch, "100% cotton") == [("100% cotton 50 %", "100% cotton")]
+
+
+def test_name_that_no_font_can_write_gives_way_to_the_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.answers.drawing.can_write", lambda name: name.isascii())
+    texts = tags_of(monkeypatch, "bus", "人")
+    assert [longest for longest, _ in texts] == ["bus 50 %", "class 8 50 %"]
