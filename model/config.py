@@ -11,9 +11,13 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
-BackboneKind = Literal["resnet", "dla34", "mobilenet_v2"]
+BackboneKind = Literal["resnet", "dla34", "mobilenet_v2", "csp_net"]
 BatchNormKind = Literal["frozen_bn", "bn", "sync_bn"]
 TowerNormKind = Literal["gn", "bn", "sync_bn", "none"]
+NeckKind = Literal["fpn", "pan"]
+HeadKind = Literal["fcos", "quality"]
+# What can be kept as it is in training; the pyramid belongs to the backbone.
+NetworkPart = Literal["backbone", "head", "bases", "attentions", "stuff"]
 
 T = TypeVar("T")
 
@@ -45,7 +49,7 @@ class BackboneConfig:
 
     `deformable_interval` n makes the 3×3 convolution of blocks 0, n, 2n, … in res3, res4 and
     res5 a modulated deformable one; None makes none. `depth`, `stride_in_1x1` and
-    `deformable_interval` matter to a ResNet only.
+    `deformable_interval` matter to a ResNet only; "csp_net" has no normalisation.
     """
 
     kind: BackboneKind = "resnet"
@@ -69,8 +73,12 @@ class BackboneConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FPNConfig:
-    """The feature pyramid: p3 to p5, `num_top_levels` coarser ones, and p2 where stuff needs it."""
+    """The feature pyramid: p3 to p5, `num_top_levels` coarser ones, and p2 where stuff needs it.
 
+    "pan" adds a way back from fine to coarse; it stands on a "csp_net" and has no coarser levels.
+    """
+
+    kind: NeckKind = "fpn"
     channels: int = 256
     num_top_levels: Literal[0, 1, 2] = 2
     fuse: Literal["sum", "avg"] = "sum"
@@ -80,22 +88,32 @@ class FPNConfig:
             self.num_top_levels in (0, 1, 2), "fpn.num_top_levels", self.num_top_levels, "0, 1 or 2"
         )
         _require_one_of(self.fuse, Literal["sum", "avg"], "fpn.fuse")
+        _require_one_of(self.kind, NeckKind, "fpn.kind")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FCOSConfig:
-    """The detection head, shared by all levels."""
+    """The detection head: "fcos", shared by all levels, or "quality", one for each level.
 
+    "quality" has no centerness, its class scores say how well the box fits besides; a distance
+    is the expectation over `num_bins` whole numbers of strides. The convolutions' numbers,
+    `norm` and `use_scale` matter to "fcos" only, `num_bins` to "quality".
+    """
+
+    kind: HeadKind = "fcos"
     num_classes: int = 80
     norm: TowerNormKind = "gn"
     num_share_convs: int = 0
     num_class_convs: int = 4
     num_box_convs: int = 4
     use_scale: bool = False
+    num_bins: int = 11
 
     def __post_init__(self) -> None:
         _require(self.num_classes >= 1, "fcos.num_classes", self.num_classes, "1 or more")
+        _require(self.num_bins >= 2, "fcos.num_bins", self.num_bins, "2 or more")
         _require_one_of(self.norm, TowerNormKind, "fcos.norm")
+        _require_one_of(self.kind, HeadKind, "fcos.kind")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +217,21 @@ class ModelConfig:
     semantic: SemanticConfig | None = None
     detection: DetectionConfig = field(default_factory=DetectionConfig)
     panoptic: PanopticConfig = field(default_factory=PanopticConfig)
+
+    def __post_init__(self) -> None:
+        is_pan = self.fpn.kind == "pan"
+        _require(
+            is_pan == (self.backbone.kind == "csp_net"),
+            "fpn.kind",
+            self.fpn.kind,
+            "'pan' on a 'csp_net' backbone, 'fpn' on any other",
+        )
+        _require(
+            not (is_pan and self.fpn.num_top_levels),
+            "fpn.num_top_levels",
+            self.fpn.num_top_levels,
+            "0 where fpn.kind is 'pan'",
+        )
 
     @property
     def is_panoptic(self) -> bool:

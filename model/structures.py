@@ -57,8 +57,8 @@ class DensePredictions:
 
     class_logits: (N, C, h, w) each.
     distances: (N, 4, h, w) each, left, top, right, bottom, in units of the level's stride, >= 0.
-    centerness_logits: (N, 1, h, w) each.
-    box_features: (N, 256, h, w) each; the top layer reads attentions from them.
+    centerness_logits: (N, 1, h, w) each; None where the class probability says it too.
+    box_features: (N, C, h, w) each; the top layer reads attentions from them.
     bases: (N, K, H/4, W/4).
     semantic_logits: (N, S, H/4, W/4), or None where no semantic head ran.
     auxiliary_logits: (N, auxiliary classes + 1, H/8, W/8), 0 is background, or None likewise.
@@ -66,7 +66,7 @@ class DensePredictions:
 
     class_logits: list[Tensor]
     distances: list[Tensor]
-    centerness_logits: list[Tensor]
+    centerness_logits: list[Tensor] | None
     box_features: list[Tensor]
     bases: Tensor
     semantic_logits: Tensor | None

@@ -18,6 +18,7 @@ _BACKBONE_MARKS: dict[str, BackboneKind] = {
     "backbone.bottom_up.stem.": "resnet",
     "backbone.bottom_up.base_layer.": "dla34",
     "backbone.bottom_up.features.": "mobilenet_v2",
+    "backbone.bottom_up.stage5.": "csp_net",
 }
 _OFFSET_IN_RES4 = re.compile(r"backbone\.bottom_up\.res4\.(\d+)\.conv2_offset\.weight")
 _BLOCK_OF_RES4 = re.compile(r"backbone\.bottom_up\.res4\.(\d+)\.")
@@ -71,7 +72,8 @@ def describe_shapes(shapes: Shapes) -> WeightsDescription:
         depth=_BLOCKS_IN_RES4.get(len(blocks)),
         deformable_interval=_deformable_interval(shapes),
         num_levels=3 + top_levels,
-        num_classes=_first_side(shapes, "fcos_head.cls_logits.weight"),
+        num_classes=_first_side(shapes, "fcos_head.cls_logits.weight")
+        or _first_side(shapes, "fcos_head.cls_logits.0.weight"),
         semantic_classes=semantic,
         auxiliary_classes=None if auxiliary is None else auxiliary - 1,
         num_bases=bases[0] if bases else None,
@@ -85,6 +87,7 @@ def describe_config(config: ModelConfig) -> WeightsDescription:
     """Return what the tensors of a configuration's network would say."""
     backbone = config.backbone
     is_resnet = backbone.kind == "resnet"
+    has_towers = config.fcos.kind == "fcos"
     return WeightsDescription(
         task="panoptic" if config.is_panoptic else "instance",
         backbone=backbone.kind,
@@ -95,9 +98,9 @@ def describe_config(config: ModelConfig) -> WeightsDescription:
         semantic_classes=config.semantic.num_classes if config.semantic else None,
         auxiliary_classes=config.basis.auxiliary_classes,
         num_bases=config.basis.num_bases,
-        num_share_convs=config.fcos.num_share_convs,
-        num_class_convs=config.fcos.num_class_convs,
-        num_box_convs=config.fcos.num_box_convs,
+        num_share_convs=config.fcos.num_share_convs if has_towers else 0,
+        num_class_convs=config.fcos.num_class_convs if has_towers else 0,
+        num_box_convs=config.fcos.num_box_convs if has_towers else 0,
     )
 
 
@@ -173,9 +176,8 @@ def _task(description: WeightsDescription) -> str:
 def _backbone(description: WeightsDescription) -> str:
     if description.backbone == "resnet":
         return f"a ResNet-{description.depth or '?'}"
-    return {"dla34": "DLA-34", "mobilenet_v2": "MobileNetV2"}.get(
-        description.backbone or "", "unknown"
-    )
+    names = {"dla34": "DLA-34", "mobilenet_v2": "MobileNetV2", "csp_net": "CSPNet"}
+    return names.get(description.backbone or "", "unknown")
 
 
 def _deformable(description: WeightsDescription) -> str:

@@ -55,6 +55,7 @@ _CLASSIFIER = re.compile(r"^(fc|fc1000|classifier|features\.18)\.|^stem\.conv1\.
 _BACKBONE_PARTS = frozenset(
     {"stem", "res2", "res3", "res4", "res5", "base_layer", "features"}
     | {f"level{n}" for n in range(6)}
+    | {"entry", *(f"stage{n}" for n in (2, 3, 4, 5))}
 )
 
 

@@ -13,6 +13,8 @@ from model.config import ModelConfig
 from model.network.basis_module import BasisModule
 from model.network.fcos import FCOSHead, TopLayer, initialise_head
 from model.network.fpn import FPN
+from model.network.pan import PAN
+from model.network.quality_head import QualityHead
 from model.network.semantic_head import SemanticHead
 from model.structures import DensePredictions
 
@@ -26,14 +28,13 @@ class BlendMask(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         channels = config.fpn.channels
-        self.backbone = FPN(
-            config.fpn,
-            config.backbone,
-            finest_level=_SEMANTIC_LEVELS_FROM if config.semantic else _DETECTION_LEVELS_FROM,
-        )
-        self.fcos_head = FCOSHead(config.fcos, channels, num_levels=len(config.strides))
+        finest = _SEMANTIC_LEVELS_FROM if config.semantic else _DETECTION_LEVELS_FROM
+        self.backbone = _backbone(config, finest_level=finest)
+        self.fcos_head = _head(config)
         self.basis_module = BasisModule(config.basis, channels)
-        self.semantic_head = SemanticHead(config.semantic, channels) if config.semantic else None
+        self.semantic_head = (
+            SemanticHead(config.semantic, self.backbone.out_channels) if config.semantic else None
+        )
         self.top_layer = TopLayer(channels, config.basis.num_bases, config.blender.attention_size)
         initialise_head(self.fcos_head, self.top_layer)
 
@@ -56,13 +57,26 @@ class BlendMask(nn.Module):
         if auxiliary and self.basis_module.seg_head is not None:
             auxiliary_logits = self.basis_module.seg_head(pyramid[_DETECTION_LEVELS_FROM])
         detection_levels = [pyramid[k] for k in sorted(pyramid) if k >= _DETECTION_LEVELS_FROM]
+        heads: list[tuple[Tensor, Tensor, Tensor | None, Tensor]]
         heads = [self.fcos_head(features, level) for level, features in enumerate(detection_levels)]
         return DensePredictions(
             class_logits=[head[0] for head in heads],
             distances=[head[1] for head in heads],
-            centerness_logits=[head[2] for head in heads],
+            centerness_logits=[head[2] for head in heads if head[2] is not None] or None,
             box_features=[head[3] for head in heads],
             bases=bases,
             semantic_logits=semantic_logits,
             auxiliary_logits=auxiliary_logits,
         )
+
+
+def _backbone(config: ModelConfig, *, finest_level: int) -> FPN | PAN:
+    if config.fpn.kind == "pan":
+        return PAN(config.fpn, finest_level=finest_level)
+    return FPN(config.fpn, config.backbone, finest_level=finest_level)
+
+
+def _head(config: ModelConfig) -> FCOSHead | QualityHead:
+    if config.fcos.kind == "quality":
+        return QualityHead(config.fcos, config.fpn.channels, config.strides)
+    return FCOSHead(config.fcos, config.fpn.channels, num_levels=len(config.strides))

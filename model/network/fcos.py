@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from model.config import FCOSConfig, TowerNormKind
 from model.network.layers import group_norm
+from model.network.quality_head import QualityHead
 
 
 class Tower(nn.Sequential):
@@ -65,6 +66,11 @@ class FCOSHead(nn.Module):
         self.scales = (
             nn.ModuleList(Scale() for _ in range(num_levels)) if config.use_scale else None
         )
+
+    @property
+    def class_predictors(self) -> list[nn.Conv2d]:
+        """The convolution that predicts classes, the same for all levels."""
+        return [self.cls_logits]
 
     def forward(self, features: Tensor, level: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Predict at every location of one level (0 is the finest).
@@ -121,10 +127,11 @@ class TopLayer(nn.Conv2d):
         return vectors.view(-1, *self.shape)
 
 
-def initialise_head(head: FCOSHead, top_layer: TopLayer, prior: float = 0.01) -> None:
+def initialise_head(head: FCOSHead | QualityHead, top_layer: TopLayer, prior: float = 0.01) -> None:
     """Set the original's starting values: N(0, 0.01), and rare objects (RetinaNet's prior)."""
     for module in (*head.modules(), top_layer):
         if isinstance(module, nn.Conv2d):
             nn.init.normal_(module.weight, std=0.01)
             nn.init.zeros_(cast(Tensor, module.bias))
-    nn.init.constant_(cast(Tensor, head.cls_logits.bias), -math.log((1 - prior) / prior))
+    for predictor in head.class_predictors:
+        nn.init.constant_(cast(Tensor, predictor.bias), -math.log((1 - prior) / prior))

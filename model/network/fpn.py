@@ -57,6 +57,7 @@ class FPN(nn.Module):
         )
         self.bottom_up = bottom_up
         self.fuse_by_average = config.fuse == "avg"
+        self.out_channels = dict.fromkeys(self.levels, config.channels)
 
     def forward(self, pixels: Tensor) -> dict[int, Tensor]:
         """Return the pyramid {k: (N, C, H / 2^k, W / 2^k)}, finest level first."""

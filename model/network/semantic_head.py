@@ -6,6 +6,7 @@ Spec, section 8; names follow the released checkpoints.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 from torch import Tensor, nn
@@ -19,10 +20,11 @@ _LEVELS = (2, 3, 4, 5)
 class SemanticHead(nn.Module):
     """Brings p2 to p5 to stride 4, sums them and predicts S logits."""
 
-    def __init__(self, config: SemanticConfig, in_channels: int) -> None:
+    def __init__(self, config: SemanticConfig, in_channels: Mapping[int, int]) -> None:
         super().__init__()
         for level in _LEVELS:
-            self.add_module(f"p{level}", self._branch(level, in_channels, config.channels))
+            branch = self._branch(level, in_channels[level], config.channels)
+            self.add_module(f"p{level}", branch)
         self.predictor = nn.Conv2d(config.channels, config.num_classes, 1)
 
     @staticmethod

@@ -64,8 +64,11 @@ def _candidates(
     logits = predictions.class_logits[level][image]
     num_columns = logits.shape[2]
     probabilities = logits.flatten(1).T.sigmoid()  # (C, h, w) -> (h * w, C)
-    centerness = predictions.centerness_logits[level][image].flatten().sigmoid()
-    scores = probabilities * centerness[:, None]
+    if predictions.centerness_logits is None:
+        scores = probabilities.square()  # the probability is centerness too; its root is the score
+    else:
+        centerness = predictions.centerness_logits[level][image].flatten().sigmoid()
+        scores = probabilities * centerness[:, None]
     judged = scores if config.threshold_with_centerness else probabilities
     locations, classes = (judged > threshold).nonzero(as_tuple=True)
     kept_scores = scores[locations, classes]

@@ -6,8 +6,10 @@ import argparse
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 from model.command_line import OneLineParser
+from model.config import NetworkPart
 
 # What changes the network or the recipe; those that are given are recorded with the checkpoint.
 RECORDED = (
@@ -23,6 +25,8 @@ RECORDED = (
     "warmup",
     "steps",
     "freeze_at",
+    "freeze",
+    "own_boxes",
     "precision",
     "clip_norm",
     "ema",
@@ -85,6 +89,13 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     add("--max-side", type=_number(int, 32), metavar="N", help="limit of the longer side")
     freeze_help = "backbone stages kept as they are: 2 is stem and res2, 0 trains all"
     add("--freeze-at", type=_number(int, 0, 5), metavar="N", help=freeze_help)
+    part_help = (
+        f"keep a whole part as it is: {', '.join(get_args(NetworkPart))}; may be repeated. "
+        "The backbone's holds the pyramid"
+    )
+    add("--freeze", action="append", choices=get_args(NetworkPart), metavar="PART", help=part_help)
+    own_help = "learn masks in up to N of the network's own boxes of an object too (0)"
+    add("--own-boxes", type=_number(int, 0), metavar="N", help=own_help)
 
 
 def _add_schedule(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from model.presets import PRESETS, preset
 from model.train.arguments import RECORDED
 from model.train.recipes.adelaidet_recipe import read_recipe
 from model.train.recipes.recipe import RECIPES, AugmentConfig, OptimizerConfig, Recipe
-from model.train.recipes.small import SMALL, small_model, small_recipe
+from model.train.recipes.small import SMALL, SMALL_2, small_2_model, small_model, small_recipe
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,8 @@ def choose_config(args: argparse.Namespace, of_weights: ModelConfig | None) -> M
         config = of_weights
     elif args.config == SMALL:
         config = small_model()
+    elif args.config == SMALL_2:
+        config = small_2_model()
     elif _is_file(args.config):
         config = read_config(Path(args.config), for_training=True)
     else:
@@ -102,11 +104,16 @@ def choose_recipe(args: argparse.Namespace, config: ModelConfig) -> Recipe:
     return replace(
         recipe,
         augment=_augment(args, recipe.augment, config.input.short_side, usual_side),
-        loss=replace(recipe.loss, sizes_of_interest=_sizes_of_interest(recipe, config)),
+        loss=replace(
+            recipe.loss,
+            sizes_of_interest=_sizes_of_interest(recipe, config),
+            own_boxes=_given(args.own_boxes, recipe.loss.own_boxes),
+        ),
         optimizer=replace(optimizer, learning_rate=rate, clip_norm=clip_norm),
         batch_size=batch_size,
         accumulate=accumulate,
         freeze_at=_given(args.freeze_at, recipe.freeze_at),
+        frozen_parts=tuple(dict.fromkeys(args.freeze)) if args.freeze else recipe.frozen_parts,
         precision=args.precision or recipe.precision,
         ema_decay=recipe.ema_decay if args.ema is None else args.ema or None,
         checkpoint_every=_given(args.checkpoint_every, recipe.checkpoint_every),
@@ -172,14 +179,15 @@ def _recipe_of(args: argparse.Namespace, config: ModelConfig) -> tuple[Recipe, i
     """
     if args.config is not None and _is_file(args.config):
         return read_recipe(Path(args.config))
-    known = {**PRESETS, SMALL: small_model()}
+    known = {**PRESETS, SMALL: small_model(), SMALL_2: small_2_model()}
     name = config.name
     if name not in known:
         members = set(_leaves(config.to_dict()))
         name = max(known, key=lambda n: len(members & set(_leaves(known[n].to_dict()))))
         logger.warning("%s has no recipe of its own; it is trained as %s", config.name, name)
-    recipe = small_recipe() if name == SMALL else RECIPES[name]
-    return recipe, known[name].input.short_side
+    short_side = known[name].input.short_side
+    recipe = RECIPES[name] if name in RECIPES else small_recipe(short_side=short_side)
+    return recipe, short_side
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -47,7 +47,11 @@ from model.train.recipes.small import SMALL
 from model.train.samples.dataset import CocoDataset, open_data
 from model.train.samples.loader import build_loader
 from model.train.starting_weights.backbone_file import open_backbone
-from model.train.starting_weights.initialise import initialise, load_starting_point
+from model.train.starting_weights.initialise import (
+    freeze_parts,
+    initialise,
+    load_starting_point,
+)
 from model.train.state.optimizer import build_optimizer
 from model.train.state.resume import RESUME_FILE, SaveError, load_state, steps_done
 from model.train.state.training import Training
@@ -105,6 +109,7 @@ def _train(args: argparse.Namespace, world: World, device: torch.device) -> int:
     fresh = initialise(network, backbone=backbone, freeze_at=recipe.freeze_at)
     if start is not None:
         fresh = load_starting_point(network, start)
+    freeze_parts(network, recipe.frozen_parts)
     log_start(recipe, dataset, world)
     if state is None:
         log_fresh(fresh)

@@ -128,9 +128,10 @@ def _check_finite(predictions: DensePredictions) -> None:
     parts = {
         "classes": predictions.class_logits,
         "distances": predictions.distances,
-        "centerness": predictions.centerness_logits,
         "bases": [predictions.bases],
     }
+    if predictions.centerness_logits is not None:
+        parts["centerness"] = predictions.centerness_logits
     if predictions.semantic_logits is not None:
         parts["semantic labels"] = [predictions.semantic_logits]
     for name, tensors in parts.items():

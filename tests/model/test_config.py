@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from model.config import BackboneConfig, DetectionConfig, ModelConfig
+from model.config import BackboneConfig, DetectionConfig, FCOSConfig, FPNConfig, ModelConfig
 from model.presets import PRESETS, preset
 
 
@@ -53,3 +54,24 @@ def test_panoptic_is_what_has_a_semantic_head() -> None:
     config = preset("Panoptic/R_50_1x")
     assert config.is_panoptic
     assert not replace(config, semantic=None).is_panoptic
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fpn": FPNConfig(kind="pan", num_top_levels=0)}, "'pan' on a 'csp_net' backbone"),
+        ({"backbone": BackboneConfig(kind="csp_net")}, "'pan' on a 'csp_net' backbone"),
+        (
+            {"backbone": BackboneConfig(kind="csp_net"), "fpn": FPNConfig(kind="pan")},
+            "fpn.num_top_levels is 2; it must be 0 where",
+        ),
+    ],
+)
+def test_neck_and_backbone_belong_together(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ModelConfig(name="mine", **changes)
+
+
+def test_head_needs_two_bins() -> None:
+    with pytest.raises(ValueError, match=r"fcos.num_bins is 1; it must be 2 or more"):
+        FCOSConfig(kind="quality", num_bins=1)

@@ -8,7 +8,7 @@ depend on every parameter: no process waits for a gradient that never comes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,12 @@ from model.config import InputConfig, ModelConfig
 from model.network.blendmask import BlendMask
 from model.structures import DensePredictions
 from model.train.distributed.world import world_mean
-from model.train.losses.detection_losses import box_losses, centerness_loss, class_loss
+from model.train.losses.detection_losses import (
+    box_losses,
+    centerness_loss,
+    class_loss,
+    quality_class_loss,
+)
 from model.train.losses.mask_losses import (
     UNKNOWN,
     attentions_at,
@@ -26,6 +31,7 @@ from model.train.losses.mask_losses import (
     mask_loss,
     semantic_loss,
 )
+from model.train.losses.own_boxes import own_mask_targets
 from model.train.losses.targets import (
     DetectionTargets,
     MaskTargets,
@@ -65,16 +71,27 @@ class Criterion:
         targets = on_device(targets, device)
         dtype = model.top_layer.weight.dtype
         pixels = normalised(batch, self.model_config.input, device, dtype)
-        predictions = model(pixels, auxiliary=True)
-        attentions = attentions_at(truth.cells, predictions.box_features, model.top_layer)
-        with torch.autocast(device.type, enabled=False):
-            return self._losses(
-                _in_full_precision(predictions),
-                _at_least_float32(attentions),
-                batch,
-                targets,
-                truth,
+        head = model.semantic_head
+        trains_stuff = head is not None and any(p.requires_grad for p in head.parameters())
+        predictions = model(pixels, semantic=trains_stuff, auxiliary=True)
+        regions = [truth]
+        if self.config.own_boxes:
+            regions.append(
+                own_mask_targets(
+                    predictions, batch, self.model_config.strides, self.config.own_boxes
+                )
             )
+        masks = [
+            (
+                _at_least_float32(
+                    attentions_at(each.cells, predictions.box_features, model.top_layer)
+                ),
+                each,
+            )
+            for each in regions
+        ]
+        with torch.autocast(device.type, enabled=False):
+            return self._losses(_in_full_precision(predictions), masks, batch, targets)
 
     def state_dict(self) -> dict[str, float]:
         """Return what a resumed run needs."""
@@ -87,10 +104,9 @@ class Criterion:
     def _losses(
         self,
         predictions: DensePredictions,
-        attentions: Tensor,
+        masks: Sequence[tuple[Tensor, MaskTargets]],
         batch: TrainingBatch,
         targets: DetectionTargets,
-        truth: MaskTargets,
     ) -> dict[str, Tensor]:
         config, device = self.config, predictions.bases.device
         basis_labels = moved(batch.basis_labels, device)
@@ -102,7 +118,7 @@ class Criterion:
                 [
                     torch.full((), float(len(targets.objects)), device=device),
                     targets.centerness.sum(),
-                    truth.centerness.sum(),
+                    torch.stack([truth.centerness.sum() for _, truth in masks]).sum(),
                     _count_known(basis_labels),
                     _count_known(semantic_labels, device),
                 ]
@@ -112,25 +128,29 @@ class Criterion:
         centerness = centerness.clamp(min=_MIN_CENTERNESS)
 
         labelled = moved(batch.labelled_classes, device).to(predictions.bases.dtype)
-        classes = class_loss(
-            predictions.class_logits,
-            targets,
-            labelled,
-            alpha=config.focal_alpha,
-            gamma=config.focal_gamma,
-        )
         distances = targets.cells.of(predictions.distances)
+        classes = self._class_loss(predictions, distances, targets, labelled)
         boxes = box_losses(distances, targets.distances, config.box_loss)
-        centres = targets.cells.of(predictions.centerness_logits).flatten()
-        masks = mask_loss(predictions.bases, attentions, truth, self.model_config.blender)
+        blender = self.model_config.blender
+        summed_masks = torch.stack(
+            [
+                mask_loss(predictions.bases, attentions, truth, blender)
+                for attentions, truth in masks
+            ]
+        ).sum()
         losses = {
-            "loss_mask": config.mask_weight * masks / mask_centerness.clamp(min=_MIN_CENTERNESS),
+            "loss_mask": config.mask_weight
+            * summed_masks
+            / mask_centerness.clamp(min=_MIN_CENTERNESS),
             "loss_fcos_cls": config.class_weight
             * classes
             / self._class_divisor(positives, predictions),
             "loss_fcos_loc": (boxes * targets.centerness).sum() / centerness,
-            "loss_fcos_ctr": centerness_loss(centres, targets.centerness) / positives,
         }
+        if predictions.centerness_logits is not None:
+            centres = targets.cells.of(predictions.centerness_logits).flatten()
+            summed = centerness_loss(centres, targets.centerness)
+            losses["loss_fcos_ctr"] = summed / positives
         if predictions.auxiliary_logits is not None:
             summed = label_loss(predictions.auxiliary_logits, basis_labels)
             losses["loss_basis_sem"] = config.basis_weight * summed / basis_pixels.clamp(min=1)
@@ -141,6 +161,23 @@ class Criterion:
                 summed = semantic_loss(predictions.semantic_logits, semantic_labels)
             losses["loss_sem_seg"] = config.semantic_weight * summed / semantic_pixels.clamp(min=1)
         return losses
+
+    def _class_loss(
+        self,
+        predictions: DensePredictions,
+        distances: Tensor,
+        targets: DetectionTargets,
+        labelled: Tensor,
+    ) -> Tensor:
+        """Return the class loss, summed; without centerness the classes say how boxes fit."""
+        config, logits = self.config, predictions.class_logits
+        if predictions.centerness_logits is None:
+            return quality_class_loss(
+                logits, distances.detach(), targets, labelled, gamma=config.focal_gamma
+            )
+        return class_loss(
+            logits, targets, labelled, alpha=config.focal_alpha, gamma=config.focal_gamma
+        )
 
     def _class_divisor(self, positives: Tensor, predictions: DensePredictions) -> Tensor | int:
         """Return what the class loss is divided by (spec, section 9.2)."""
@@ -177,10 +214,13 @@ def _count_known(labels: Tensor | None, device: torch.device | None = None) -> T
 def _in_full_precision(predictions: DensePredictions) -> DensePredictions:
     """Return the predictions in float32, or in float64 if they are; `box_features` as they are."""
     semantic, auxiliary = predictions.semantic_logits, predictions.auxiliary_logits
+    centerness = predictions.centerness_logits
     return DensePredictions(
         class_logits=[_at_least_float32(level) for level in predictions.class_logits],
         distances=[_at_least_float32(level) for level in predictions.distances],
-        centerness_logits=[_at_least_float32(level) for level in predictions.centerness_logits],
+        centerness_logits=None
+        if centerness is None
+        else [_at_least_float32(level) for level in centerness],
         box_features=predictions.box_features,
         bases=_at_least_float32(predictions.bases),
         semantic_logits=None if semantic is None else _at_least_float32(semantic),

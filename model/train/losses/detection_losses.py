@@ -41,6 +41,45 @@ def class_loss(
     return total
 
 
+def quality_class_loss(
+    logits: Sequence[Tensor],
+    distances: Tensor,
+    targets: DetectionTargets,
+    labelled: Tensor,
+    *,
+    gamma: float,
+) -> Tensor:
+    """Return the quality focal loss summed over all locations and classes (GFL, arXiv:2006.04388).
+
+    Where an object is, its class is to be the overlap (IoU) of the predicted box with the true one.
+
+    Args:
+        logits: (N, C, h, w) of each level.
+        distances: (P, 4), predicted at the positive locations, in strides.
+        labelled: (N, C), as in `class_loss`.
+    """
+    total = logits[0].new_zeros(())
+    overlaps = torch.split(_overlap(distances, targets.distances), targets.cells.counts)
+    classes_by_level = torch.split(targets.classes, targets.cells.counts)
+    for level, classes, overlap, (images, rows, columns) in zip(
+        logits, classes_by_level, overlaps, targets.cells.by_level(), strict=True
+    ):
+        losses = _focal(level, gamma)
+        at_object = (images, classes, rows, columns)
+        there = level[at_object]
+        wrong = (overlap - there.sigmoid()).abs().pow(gamma)
+        entropy = F.binary_cross_entropy_with_logits(there, overlap, reduction="none")
+        losses.index_put_(at_object, wrong * entropy)
+        total = total + (losses.sum((2, 3)) * labelled).sum()
+    return total
+
+
+def _overlap(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the IoU, (P,), of boxes given by distances from one location each, (P, 4)."""
+    intersection = _area(torch.minimum(predicted, target))
+    return intersection / (_area(predicted) + _area(target) - intersection)
+
+
 def _focal(logits: Tensor, gamma: float) -> Tensor:
     """The loss of saying yes with these logits where the answer is no."""
     return logits.sigmoid().pow(gamma) * -F.logsigmoid(-logits)

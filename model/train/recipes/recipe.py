@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from model.config import NetworkPart
 from model.presets import PRESETS
 
 
@@ -30,7 +31,11 @@ class AugmentConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """Targets and losses (spec, sections 9.1 to 9.4)."""
+    """Targets and losses (spec, sections 9.1 to 9.4).
+
+    own_boxes: masks are learnt in so many of the network's own boxes of each object, besides in
+    the true one. Off in the recipes.
+    """
 
     sizes_of_interest: tuple[int, ...] = (64, 128, 256, 512)
     center_radius: float = 1.5
@@ -42,6 +47,7 @@ class LossConfig:
     mask_weight: float = 1.0
     basis_weight: float = 0.3
     semantic_weight: float = 0.5
+    own_boxes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +71,7 @@ class Recipe:
     """All of a training run but its data.
 
     freeze_at: 2 keeps the stem and res2 as they are, 0 trains everything.
+    frozen_parts: whole parts of the network that keep their starting values.
     ema_decay: None keeps no averaged weights. accumulate: batches for one step.
     """
 
@@ -74,6 +81,7 @@ class Recipe:
     batch_size: int = 16
     iterations: int = 90_000
     freeze_at: int = 2
+    frozen_parts: tuple[NetworkPart, ...] = ()
     precision: Literal["float32", "bf16"] = "float32"
     accumulate: int = 1
     ema_decay: float | None = None

@@ -109,8 +109,9 @@ def _from_torchvision(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _fetch(config: BackboneConfig) -> dict[str, Tensor]:
     from torchvision.models import MobileNet_V2_Weights, ResNet50_Weights, ResNet101_Weights
 
-    if config.kind == "dla34":
-        raise ValueError("torchvision has no DLA-34; give its file as --backbone-weights")
+    if config.kind in ("dla34", "csp_net"):
+        name = {"dla34": "DLA-34", "csp_net": "CSPNet"}[config.kind]
+        raise ValueError(f"torchvision has no {name}; give its file as --backbone-weights")
     if config.kind == "mobilenet_v2":
         weights = MobileNet_V2_Weights.IMAGENET1K_V1
     else:
@@ -140,7 +141,12 @@ def _as_torchvision(config: ModelConfig) -> ModelConfig:
 
 
 def _check_kind(tensors: Mapping[str, Tensor], config: BackboneConfig, given: str) -> None:
-    marks = {"resnet": "res5.", "dla34": "level5.", "mobilenet_v2": "features."}
+    marks = {
+        "resnet": "res5.",
+        "dla34": "level5.",
+        "mobilenet_v2": "features.",
+        "csp_net": "stage5.",
+    }
     depth_mark = {50: "res4.5.", 101: "res4.22."}
     wanted = _BOTTOM_UP + marks[config.kind]
     fits = any(name.startswith(wanted) for name in tensors)

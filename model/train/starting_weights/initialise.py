@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from torch import Tensor, nn
 
 from model.checkpoints.checkpoint import Checkpoint
 from model.checkpoints.describe import is_training_only
+from model.config import NetworkPart
 from model.network.blendmask import BlendMask
+from model.network.csp_net import CSPNet
 from model.network.dla import DLA34
 from model.network.fcos import Scale, initialise_head
 from model.network.layers import BATCH_NORM_EPSILON, FrozenBatchNorm
@@ -23,10 +25,32 @@ _CLASS_LAYERS = ("fcos_head.cls_logits.", "basis_module.seg_head.6.", "semantic_
 # The parts of a backbone that `freeze_at` counts: the stem, then what ends at stride 4, 8, ...
 _RESNET_STAGES = (("stem",), ("res2",), ("res3",), ("res4",), ("res5",))
 _DLA_STAGES = (("base_layer", "level0", "level1"), *((f"level{n}",) for n in (2, 3, 4, 5)))
+_CSP_STAGES = (("entry",), *((f"stage{n}",) for n in (2, 3, 4, 5)))
 _MOBILENET_STAGES = tuple(
     tuple(f"features.{n}" for n in range(first, end))
     for first, end in ((0, 2), (2, 4), (4, 7), (7, 14), (14, 18))
 )
+
+
+def freeze_parts(model: BlendMask, parts: Collection[NetworkPart]) -> None:
+    """Keep whole parts as they are; their batch normalisations become constants.
+
+    Raises:
+        ValueError: the network has no such part.
+    """
+    modules: dict[NetworkPart, nn.Module | None] = {
+        "backbone": model.backbone,
+        "head": model.fcos_head,
+        "bases": model.basis_module,
+        "attentions": model.top_layer,
+        "stuff": model.semantic_head,
+    }
+    for part in parts:
+        module = modules[part]
+        if module is None:
+            raise ValueError(f"this network has no part {part!r} to freeze")
+        module.requires_grad_(False)
+        _make_norms_constant(module)
 
 
 def initialise(
@@ -164,6 +188,8 @@ def _freeze(model: BlendMask, freeze_at: int) -> None:
         stages = _DLA_STAGES
     elif isinstance(bottom_up, MobileNetV2):
         stages = _MOBILENET_STAGES
+    elif isinstance(bottom_up, CSPNet):
+        stages = _CSP_STAGES
     if not 0 <= freeze_at <= len(stages):
         raise ValueError(f"freeze_at is {freeze_at}; it must be between 0 and {len(stages)}")
     for name in (name for stage in stages[:freeze_at] for name in stage):

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model.checkpoints.describe import describe
+from model.checkpoints.describe import describe, describe_shapes, disagreements
 from model.checkpoints.fit import check_fit, expected_shapes, infer_config, suitable_presets
 from model.config import FCOSConfig, ModelConfig
 from model.presets import PRESETS, preset
+from model.train.recipes.small import small_2_model
 
 
 def weights(config: ModelConfig) -> dict[str, torch.Tensor]:
@@ -111,3 +112,11 @@ def test_whole_numbers_are_no_weights() -> None:
     tensors["top_layer.bias"] = torch.empty(784, dtype=torch.int8, device="meta")
     with pytest.raises(ValueError, match=r"top_layer\.bias is of type int8"):
         check_fit(tensors, preset("R_50_1x"))
+
+
+def test_network_without_centerness_is_described_by_its_tensors() -> None:
+    config = small_2_model(num_stuff=7)
+    found = describe_shapes(expected_shapes(config))
+    assert not disagreements(found, config)
+    assert (found.backbone, found.num_classes, found.semantic_classes) == ("csp_net", 80, 8)
+    assert (found.num_levels, found.num_bases, found.depth) == (3, 4, None)

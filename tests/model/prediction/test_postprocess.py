@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -170,3 +171,11 @@ def test_probability_is_a_half_where_the_box_leaves_the_canvas() -> None:
     mask = blend(bases, boxes, images, torch.zeros(1, 2, 14, 14), BlenderConfig())
     assert (mask[0, :, :20] == 0.5).all()
     assert (mask[0, :, 36:] > 0.99).all()
+
+
+def test_without_centerness_the_score_is_the_probability() -> None:
+    one = level(1, 2)
+    one[0][0, 0, 0, 0], one[0][0, 0, 0, 1] = logit(0.6), logit(0.1)
+    predictions = replace(dense(one), centerness_logits=None)
+    found = detect(predictions, 0, (8,), DetectionConfig(candidate_threshold=0.2**2))
+    assert found.scores.tolist() == pytest.approx([0.6])

@@ -18,7 +18,7 @@ from model.train.plan import (
     with_length,
 )
 from model.train.recipes.recipe import RECIPES
-from model.train.recipes.small import small_model, small_recipe
+from model.train.recipes.small import small_2_model, small_model, small_recipe
 
 
 def _args(*more: str, config: str = "R_50_1x") -> argparse.Namespace:
@@ -236,3 +236,21 @@ def test_bad_arguments_are_named(
         parse_arguments(given)
     assert stopped.value.code == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_bundled_network_is_trained_by_its_name() -> None:
+    args = _args("--freeze", "head", "--freeze", "stuff", "--own-boxes", "3", config="small-2")
+    config = choose_config(args, None)
+    assert config == small_2_model()
+    recipe = choose_recipe(args, config)
+    assert recipe.frozen_parts == ("head", "stuff")
+    assert recipe.loss.own_boxes == 3
+    assert recipe.loss.sizes_of_interest == (64, 128)
+    recorded = overrides_of(args)
+    assert (recorded["freeze"], recorded["own_boxes"]) == ('["head", "stuff"]', "3")
+
+
+def test_part_to_freeze_is_one_of_the_networks(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        _args("--freeze", "neck")
+    assert "backbone" in capsys.readouterr().err

@@ -4,6 +4,10 @@ import pytest
 import tiny
 import torch
 
+from model.categories import Categories
+from model.network.blendmask import BlendMask
+from model.prediction.predictor import Predictor
+from model.train.recipes.small import small_2_model
 from service.worker.canary import Canary, canary_picture
 
 
@@ -59,3 +63,10 @@ def test_a_device_that_computes_otherwise_in_company_is_found_out(
 
     monkeypatch.setattr(predictor.model, "forward", wrong)
     assert Canary(predictor).complaint() is not None
+
+
+def test_network_without_centerness_passes() -> None:
+    config = small_2_model(num_stuff=2)
+    categories = Categories.numbered(80, 2)
+    canary = Canary(Predictor(BlendMask(config).eval(), config, categories))
+    assert canary.complaint() is None

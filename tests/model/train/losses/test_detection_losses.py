@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from model.train.losses.cells import Cells
-from model.train.losses.detection_losses import box_losses, class_loss
+from model.train.losses.detection_losses import box_losses, class_loss, quality_class_loss
 from model.train.losses.targets import DetectionTargets
 
 LN2 = math.log(2)
@@ -67,3 +67,18 @@ def test_giou_counts_what_the_hull_adds() -> None:
     # 4 × 1 crossed with 1 × 4: 1 in common, 7 in union, 16 in the hull.
     wide, high = torch.tensor([[2.0, 0.5, 2, 0.5]]), torch.tensor([[0.5, 2.0, 0.5, 2]])
     assert box_losses(wide, high, "giou").item() == pytest.approx(1 - 2 / 8 + 9 / 16)
+
+
+def test_quality_loss_wants_the_overlap_as_the_classs_probability() -> None:
+    logits = [torch.zeros(1, 2, 1, 1)]
+    ones = torch.ones(1, 2)
+    # The predicted box is the upper half of the true one: the overlap is a half, as is said.
+    half = torch.tensor([[1.0, 0.0, 1.0, 1.0]])
+    loss = quality_class_loss(logits, half, one_location(0), ones, gamma=2.0)
+    assert loss.item() == pytest.approx(0.25 * LN2)  # the other class's alone
+    whole = torch.ones(1, 4)
+    loss = quality_class_loss(logits, whole, one_location(0), ones, gamma=2.0)
+    assert loss.item() == pytest.approx(2 * 0.25 * LN2)
+    only_second = torch.tensor([[0.0, 1.0]])
+    loss = quality_class_loss(logits, whole, one_location(0), only_second, gamma=2.0)
+    assert loss.item() == pytest.approx(0.25 * LN2)

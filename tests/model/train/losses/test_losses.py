@@ -12,14 +12,14 @@ from tiny import tiny_config
 from torch import Tensor
 from training_batches import batch_of
 
-from model.config import ModelConfig
+from model.config import BackboneConfig, FCOSConfig, FPNConfig, ModelConfig
 from model.network.blendmask import BlendMask
 from model.train.losses import criterion as losses_module
 from model.train.losses.criterion import Criterion, normalised
 from model.train.losses.mask_losses import label_loss
 from model.train.recipes.recipe import LossConfig
 from model.train.samples.batch import TrainingBatch
-from model.train.starting_weights.initialise import initialise
+from model.train.starting_weights.initialise import freeze_parts, initialise
 
 CPU = torch.device("cpu")
 LOSS = LossConfig(sizes_of_interest=(32, 64))
@@ -241,3 +241,48 @@ def test_step_on_cuda_has_the_cpus_losses_and_never_waits_for_the_device() -> No
         torch.cuda.set_sync_debug_mode("default")
     for name, loss in expected.items():
         assert losses[name].item() == pytest.approx(loss.item(), rel=1e-3), name
+
+
+def quality_config(*, semantic: bool) -> ModelConfig:
+    config = tiny_config(semantic=semantic)
+    return replace(
+        config,
+        backbone=BackboneConfig(kind="csp_net"),
+        fpn=FPNConfig(kind="pan", channels=32, num_top_levels=0),
+        fcos=FCOSConfig(kind="quality", num_classes=3),
+    )
+
+
+def test_head_without_centerness_trains_without_its_loss() -> None:
+    config = quality_config(semantic=True)
+    model = network(config)
+    batch = batch_of(TWO_PICTURES, semantic=True)
+    losses = Criterion(LOSS, config)(model, batch, CPU)
+    assert "loss_fcos_ctr" not in losses
+    sum(losses.values()).backward()
+    without = [
+        n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()
+    ]
+    assert without == []
+
+
+def test_own_boxes_add_to_the_mask_loss_alone() -> None:
+    config = quality_config(semantic=False)
+    model = network(config)
+    for predictor in model.fcos_head.bbox_pred:
+        torch.nn.init.zeros_(predictor.weight)
+        torch.nn.init.zeros_(predictor.bias)  # 5 strides to each side
+    batch = batch_of([[(0, 0, 64, 64)]])
+    plain = Criterion(LOSS, config)(model, batch, CPU)
+    more = Criterion(replace(LOSS, own_boxes=3), config)(model, batch, CPU)
+    assert plain["loss_mask"] != more["loss_mask"]
+    assert {n for n in plain if plain[n] != more[n]} == {"loss_mask"}
+
+
+def test_frozen_semantic_head_does_not_run() -> None:
+    model = network(tiny_config(semantic=True))
+    freeze_parts(model, ["stuff"])
+    losses = Criterion(LOSS, tiny_config(semantic=True))(
+        model, batch_of(TWO_PICTURES, semantic=True), CPU
+    )
+    assert "loss_sem_seg" not in losses

@@ -13,11 +13,16 @@ from tiny import CATEGORIES, tiny_config
 from torch import Tensor
 
 from model.checkpoints.checkpoint import Checkpoint
-from model.config import ModelConfig
+from model.config import ModelConfig, NetworkPart
 from model.network.blendmask import BlendMask
 from model.network.layers import FrozenBatchNorm
 from model.presets import preset
-from model.train.starting_weights.initialise import initialise, load_starting_point
+from model.train.recipes.small import small_2_model
+from model.train.starting_weights.initialise import (
+    freeze_parts,
+    initialise,
+    load_starting_point,
+)
 
 QUICK = ("DLA_34_syncbn_4x", "Panoptic/R_50_1x")
 CLASS_LAYERS = [
@@ -140,11 +145,12 @@ def test_backbone_of_another_network_is_refused(change: Any, message: str) -> No
         ("R_50_1x", 2, {"stem", "res2"}),
         ("RT_R_50_4x_syncbn_shtw", 1, {"stem"}),
         ("DLA_34_syncbn_4x", 2, {"base_layer", "level0", "level1", "level2"}),
+        ("small-2", 2, {"entry", "stage2"}),
     ],
 )
 def test_freezing_holds_the_first_stages(name: str, freeze_at: int, frozen: set[str]) -> None:
     with torch.device("meta"):
-        network = BlendMask(preset(name))
+        network = BlendMask(small_2_model() if name == "small-2" else preset(name))
     initialise(network, backbone=None, freeze_at=freeze_at)
     parameters = dict(network.backbone.bottom_up.named_parameters())
     assert {n.split(".")[0] for n, p in parameters.items() if not p.requires_grad} == frozen
@@ -212,3 +218,32 @@ def test_starting_point_of_another_architecture_is_refused() -> None:
     foreign = replace(checkpoint_of(config), tensors={"other.weight": torch.ones(1)})
     with pytest.raises(ValueError, match="no tensor has a name"):
         load_starting_point(network, foreign)
+
+
+@pytest.mark.parametrize(
+    ("part", "prefix"),
+    [
+        ("backbone", "backbone."),
+        ("head", "fcos_head."),
+        ("bases", "basis_module."),
+        ("attentions", "top_layer."),
+        ("stuff", "semantic_head."),
+    ],
+)
+def test_freezing_a_part_holds_all_of_it_and_nothing_else(part: NetworkPart, prefix: str) -> None:
+    network = BlendMask(tiny_config(semantic=True))
+    freeze_parts(network, [part])
+    parameters = dict(network.named_parameters())
+    held = {name for name, parameter in parameters.items() if not parameter.requires_grad}
+    assert held == {name for name in parameters if name.startswith(prefix)}
+    norms = [
+        m
+        for n, m in network.named_modules()
+        if isinstance(m, torch.nn.BatchNorm2d) and n.startswith(prefix)
+    ]
+    assert norms == []
+
+
+def test_part_that_the_network_lacks_cannot_be_frozen() -> None:
+    with pytest.raises(ValueError, match="no part 'stuff' to freeze"):
+        freeze_parts(BlendMask(tiny_config()), ["stuff"])
