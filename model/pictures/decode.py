@@ -19,6 +19,14 @@ from model.pictures.jpeg_scans import check_scans
 from model.pictures.jpeg_segments import check_jpeg_end
 from model.pictures.png_chunks import pixel_chunks
 from model.pictures.png_rows import PngFile, check_rows
+from model.pictures.tiff_pages import (
+    BITS,
+    is_inverted,
+    picture_page,
+    unsupported_samples,
+    with_first_page,
+)
+from model.pictures.tiff_strips import check_strips
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +47,6 @@ __all__ = [
 # directly, not through Image.open, which would only warn of half of that, for the whole process.
 _BOMB_PIXELS = 178_956_970
 
-_TAG_BITS_PER_SAMPLE = 258
 # By EXIF orientation; a quarter turn swaps the axes.
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda image: image[:, ::-1],
@@ -56,7 +63,6 @@ _FILE_CLASSES: dict[str, type[ImageFile]] = {
     "PNG": PngFile,
     "WebP": WebPImageFile,
     "BMP": BmpImageFile,
-    "TIFF": TiffImageFile,
 }
 
 
@@ -137,51 +143,72 @@ def _check_size(header: ImageHeader, max_pixels: int | None, max_side: int | Non
 
 
 def _decode(data: bytes, header: ImageHeader) -> np.ndarray:
-    orientation = header.orientation
+    if header.format == "TIFF":
+        return _decode_tiff(data, header)  # Pillow itself turns it upright
     if header.format == "JPEG":
         check_jpeg_end(data)
         check_scans(data)
         pixels = decode_jpeg(data)
     else:
         pixels = _decode_with_pillow(pixel_chunks(data) if header.format == "PNG" else data, header)
-    if header.format == "TIFF":
-        orientation = 1  # Pillow itself turns it upright, from the tag in its directory
-    turn = _UPRIGHT.get(orientation)
+    turn = _UPRIGHT.get(header.orientation)
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
 def _decode_with_pillow(data: bytes, header: ImageHeader) -> np.ndarray:
-    """Return the pixels as stored, of a TIFF upright."""
-    with _FILE_CLASSES[header.format](io.BytesIO(data)) as image:
-        if sorted(image.size) != sorted((header.width, header.height)):
-            raise ImageError(f"the {header.format} picture gives two different sizes")
-        image.info.pop("xmp", None)  # only EXIF turns a picture, also a TIFF
+    """Return the pixels as stored."""
+    try:
+        opened = _FILE_CLASSES[header.format](io.BytesIO(data))
+    except OSError as error:
+        if str(error).startswith("Unsupported BMP"):
+            raise UnsupportedImageError(
+                "a BMP of such masks, bits or compression is not decoded here; "
+                "send it with 24 bits a pixel, or as PNG"
+            ) from None
+        raise
+    with opened as image:
+        _check_same_size(image, header)
         image.load()
         if isinstance(image, PngFile):
             check_rows(image, data)
-        bits = image.tag_v2.get(_TAG_BITS_PER_SAMPLE) if isinstance(image, TiffImageFile) else None
-        return np.array(_rgb(image, header.format, 12 if bits == (12,) else 16))
+        return np.array(_rgb(image))
 
 
-def _rgb(image: Image.Image, name: str, deep_bits: int) -> Image.Image:
+def _decode_tiff(data: bytes, header: ImageHeader) -> np.ndarray:
+    """Return the pixels of the page that is the picture, upright."""
+    page = picture_page(data)
+    check_strips(page)
+    try:
+        image = TiffImageFile(io.BytesIO(with_first_page(page)))
+    except SyntaxError:  # its table of sample layouts has none like this
+        raise unsupported_samples(page) from None
+    with image:
+        _check_same_size(image, header)
+        image.info.pop("xmp", None)  # only EXIF turns a picture
+        image.load()
+        if image.mode.startswith("I;16"):
+            full = 2 ** page.numbers(BITS)[0] - 1
+            return np.array(_from_deep_grey(image, full, inverted=is_inverted(page)))
+        if image.mode in ("I", "F", "LAB"):
+            raise unsupported_samples(page)
+        return np.array(_rgb(image))
+
+
+def _check_same_size(image: ImageFile, header: ImageHeader) -> None:
+    if sorted(image.size) != sorted((header.width, header.height)):
+        raise ImageError(f"the {header.format} picture gives two different sizes")
+
+
+def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
-    if image.mode.startswith("I;16") or (image.mode == "I" and name == "PNG"):
-        return _from_deep_grey(image, deep_bits)
-    if image.mode in ("I", "F", "LAB"):
-        raise _unsupported_samples(name)
+    if image.mode.startswith("I"):  # a PNG of 16 bits; older versions of Pillow call it "I"
+        return _from_deep_grey(image, 65535)
     image.info.pop("transparency", None)  # dropped like alpha; Pillow would warn of it
     return image.convert("RGB")
 
 
-def _unsupported_samples(name: str) -> UnsupportedImageError:
-    return UnsupportedImageError(
-        f"a {name} of such samples (float, signed, 32-bit or CIELAB) is not decoded here; "
-        "send grey or RGB of 8 or 16 bits"
-    )
-
-
-def _from_deep_grey(image: Image.Image, bits: int) -> Image.Image:
-    full = 2**bits - 1
-    grey = (np.asarray(image).astype(np.uint32) * 255 + full // 2) // full
-    return Image.fromarray(np.minimum(grey, 255).astype(np.uint8)).convert("RGB")
+def _from_deep_grey(image: Image.Image, full: int, *, inverted: bool = False) -> Image.Image:
+    values = np.asarray(image).astype(np.uint32)
+    grey = np.minimum((values * 255 + full // 2) // full, 255).astype(np.uint8)
+    return Image.fromarray(255 - grey if inverted else grey).convert("RGB")

@@ -10,8 +10,9 @@ import struct
 from dataclasses import dataclass
 
 from model.pictures.errors import ImageError, UnsupportedImageError
-from model.pictures.exif import EXIF_MARKER, directory, exif_orientation
-from model.pictures.jpeg_segments import frame_position, jpeg_segments
+from model.pictures.exif import EXIF_MARKER, exif_orientation
+from model.pictures.jpeg_segments import JPEG_LS, frame_position, jpeg_segments
+from model.pictures.tiff_pages import HEIGHT, ORIENTATION, WIDTH, TiffPage, picture_page
 
 # A PNG of 32 MiB in libpng's pieces of 8 KiB has a quarter of that.
 _MAX_CHUNKS = 16384
@@ -36,6 +37,17 @@ _FOREIGN_MAGIC = (
     (b"II+\x00", "BigTIFF"),
     (b"MM\x00+", "BigTIFF"),
     (b"DDS ", "DDS"),
+    (b"II\xbc\x01", "JPEG XR"),
+    (b"IIRO", "camera raw (ORF)"),
+    (b"IIRS", "camera raw (ORF)"),
+    (b"IIU\x00", "camera raw (RW2)"),
+    (b"FUJIFILMCCD-RAW", "camera raw (RAF)"),
+    (b"FOVb", "camera raw (X3F)"),
+    (b"BPG\xfb", "BPG"),
+    (b"farbfeld", "farbfeld"),
+    (b"icns", "ICNS"),
+    (b"SIMPLE  =", "FITS"),
+    *((b"P%d%c" % (kind, space), "PNM") for kind in range(1, 8) for space in b" \t\r\n"),
     (b"\x76\x2f\x31\x01", "OpenEXR"),
     (b"qoif", "QOI"),
     (b"\x1aE\xdf\xa3", "WebM or Matroska video"),
@@ -44,8 +56,8 @@ _FOREIGN_MAGIC = (
 )
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 
-_TAG_WIDTH, _TAG_HEIGHT = 256, 257
 _WEBP_HAS_EXIF = 0x08
+_ADVICE = "send JPEG, PNG, WebP, BMP or TIFF"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,16 +87,23 @@ def read_header(data: bytes) -> ImageHeader:
         ImageError: not a picture, or one that ends inside its header.
     """
     name = _format_of(data)
-    reader = {"JPEG": _jpeg, "PNG": _png, "WebP": _webp, "BMP": _bmp, "TIFF": _tiff}[name]
+    orientation = 1
     try:
-        height, width = reader(data)
+        if name == "TIFF":
+            page = picture_page(data)
+            height, width = _tiff_size(page)
+            orientation = page.number(ORIENTATION, 1)
+        else:
+            height, width = _SIZE_READERS[name](data)
     except (struct.error, IndexError):
         raise ImageError(f"the {name} picture is truncated inside its header") from None
+    if name in _EXIF_FINDERS:
+        orientation = exif_orientation(_EXIF_FINDERS[name](data))
+    if not 1 <= orientation <= 8:
+        orientation = 1
     if height < 1 or width < 1:
         raise ImageError(f"the {name} header gives a size of {width}×{height}, which has no pixels")
-    finder = {"JPEG": _jpeg_exif, "PNG": _png_exif, "WebP": _webp_exif, "BMP": _no_exif}
-    exif = data if name == "TIFF" else finder[name](data)
-    return ImageHeader(format=name, height=height, width=width, orientation=exif_orientation(exif))
+    return ImageHeader(format=name, height=height, width=width, orientation=orientation)
 
 
 def _format_of(data: bytes) -> str:
@@ -97,10 +116,8 @@ def _format_of(data: bytes) -> str:
         return "WebP"
     foreign = _foreign_format(data)
     if foreign:
-        raise UnsupportedImageError(
-            f"this seems to be {foreign}; send JPEG, PNG, WebP, BMP or TIFF"
-        )
-    raise ImageError("the bytes are no picture that we know; send JPEG, PNG, WebP, BMP or TIFF")
+        raise UnsupportedImageError(f"this seems to be {foreign}; " + _ADVICE)
+    raise ImageError("the bytes are no picture that we know; " + _ADVICE)
 
 
 def _foreign_format(data: bytes) -> str | None:
@@ -111,6 +128,8 @@ def _foreign_format(data: bytes) -> str | None:
         brand = data[8:12]
         if brand in _HEIF_BRANDS:
             return "HEIC"
+        if brand == b"crx ":
+            return "camera raw (CR3)"
         return "AVIF" if brand in (b"avif", b"avis") else "MP4 video"
     start = data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<svg", b"<?xml")):
@@ -120,6 +139,8 @@ def _foreign_format(data: bytes) -> str | None:
 
 def _jpeg(data: bytes) -> tuple[int, int]:
     marker, position = frame_position(data)
+    if marker == JPEG_LS:
+        raise UnsupportedImageError("this seems to be JPEG-LS; " + _ADVICE)
     _, bits, height, width = struct.unpack_from(">HBHH", data, position)
     if bits != 8 or marker not in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA):
         raise UnsupportedImageError(
@@ -189,10 +210,6 @@ def _webp_exif(data: bytes) -> bytes:
     return b""
 
 
-def _no_exif(data: bytes) -> bytes:
-    return b""
-
-
 def _bmp(data: bytes) -> tuple[int, int]:
     (header_bytes,) = struct.unpack_from("<I", data, 14)
     if header_bytes == 12:
@@ -204,11 +221,12 @@ def _bmp(data: bytes) -> tuple[int, int]:
     return abs(height), width  # a negative height means rows from top to bottom
 
 
-def _tiff(data: bytes) -> tuple[int, int]:
-    try:
-        tags = directory(data)
-    except ValueError as error:
-        raise ImageError(f"the TIFF picture's header is damaged: {error}") from None
-    if _TAG_WIDTH not in tags or _TAG_HEIGHT not in tags:
-        raise ImageError("the TIFF picture's first directory gives no size")
-    return tags[_TAG_HEIGHT], tags[_TAG_WIDTH]
+def _tiff_size(page: TiffPage) -> tuple[int, int]:
+    height, width = page.number(HEIGHT, -1), page.number(WIDTH, -1)
+    if height < 0 or width < 0:
+        raise ImageError("the TIFF picture's directory gives no size")
+    return height, width
+
+
+_SIZE_READERS = {"JPEG": _jpeg, "PNG": _png, "WebP": _webp, "BMP": _bmp}
+_EXIF_FINDERS = {"JPEG": _jpeg_exif, "PNG": _png_exif, "WebP": _webp_exif}

@@ -14,7 +14,8 @@ import simplejpeg
 from PIL import Image
 
 from model.pictures.errors import ImageError, UnsupportedImageError
-from model.pictures.jpeg_segments import header_end, jpeg_segments
+from model.pictures.jpeg_scans import check_scans
+from model.pictures.jpeg_segments import check_jpeg_end, header_end, jpeg_segments
 
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")
 _END_OF_IMAGE = b"\xff\xd9"
@@ -50,8 +51,29 @@ def decode_jpeg(data: bytes) -> np.ndarray:
     return np.array(inks.convert("RGB"))
 
 
-def _decode_into(pixels: np.ndarray, data: bytes, colours: str) -> None:
-    warning = _warning_of(pixels, data, colours)
+def check_jpeg(data: bytes, height: int, width: int) -> None:
+    """Return if a JPEG inside another format has all of its pixels, and as many as it must.
+
+    Planes may have lower resolution. The pixels are decoded to an eighth of their size.
+
+    Raises:
+        ImageError: it has not, or more scans than any encoder makes.
+    """
+    check_jpeg_end(data)
+    check_scans(data, room_for_blocks=0)
+    try:
+        its_height, its_width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+    except ValueError:
+        raise _damaged() from None
+    if its_height < height or its_width < width:
+        raise _damaged()
+    space = "CMYK" if colours in ("CMYK", "YCCK") else "GRAY"
+    pixels = np.empty((its_height, its_width, 4 if space == "CMYK" else 1), np.uint8)
+    _decode_into(pixels, data, space, smaller=8)
+
+
+def _decode_into(pixels: np.ndarray, data: bytes, colours: str, smaller: int = 1) -> None:
+    warning = _warning_of(pixels, data, colours, smaller)
     if warning is None or _is_harmless_end(warning, data):
         return
     found = _EXTRANEOUS.search(warning)
@@ -59,16 +81,16 @@ def _decode_into(pixels: np.ndarray, data: bytes, colours: str) -> None:
         # libjpeg keeps its first warning only, so there may be others.
         plain = _with_plain_header(data)
         if plain != data:
-            warning = _warning_of(pixels, plain, colours)
+            warning = _warning_of(pixels, plain, colours, smaller)
             if warning is None or _is_harmless_end(warning, plain):
                 return
     raise _damaged()
 
 
-def _warning_of(pixels: np.ndarray, data: bytes, colours: str) -> str | None:
+def _warning_of(pixels: np.ndarray, data: bytes, colours: str, smaller: int) -> str | None:
     """Decode in full, and return the first warning."""
     try:
-        simplejpeg.decode_jpeg(data, colours, buffer=pixels)
+        simplejpeg.decode_jpeg(data, colours, min_factor=smaller, buffer=pixels)
     except ValueError as error:
         return str(error)
     return None

@@ -12,10 +12,8 @@ from model.pictures.jpeg_segments import frame_position, header_end
 # Where libjpeg-turbo's own fuzzing stops.
 _MOST_SCANS = 500
 # Decoders go through all blocks of a component for each scan that has it, however empty the scan
-# is. Encoders make 4 to 10 passes; one that sends every coefficient in a scan of its own makes
-# more, for which small pictures have room.
+# is. Encoders make 4 to 10 passes.
 _MOST_PASSES = 24
-_ROOM_FOR_BLOCKS = 4_000_000
 _MOST_SEGMENTS = 16_384
 
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
@@ -34,9 +32,12 @@ class _Frame:
     blocks: dict[int, int]
 
 
-def check_scans(data: bytes) -> int:
+def check_scans(data: bytes, *, room_for_blocks: int = 4_000_000) -> int:
     """Return how many blocks a decoder goes through, over all scans.
 
+    Args:
+        room_for_blocks: may be gone through in any case: one who sends every coefficient in a
+            scan of its own makes many passes over a small picture.
     Raises:
         ImageError: more scans than any encoder makes of such a picture; or fewer than the picture
             has: a component without data, or coefficients whose lower bits never come.
@@ -48,7 +49,7 @@ def check_scans(data: bytes) -> int:
     if not frame.is_progressive and len(components) == len(frame.blocks):
         return sum(frame.blocks.values())  # decoders stop behind it, so more of them cost nothing
     lowest_bits = {component: [_UNSENT] * _MOST_COEFFICIENTS for component in frame.blocks}
-    limit = max(_MOST_PASSES * sum(frame.blocks.values()), _ROOM_FOR_BLOCKS)
+    limit = max(_MOST_PASSES * sum(frame.blocks.values()), room_for_blocks)
     cost = 0
     for num_scans, position in enumerate(_scan_positions(data, start), 1):
         components, (first, last, bit) = _read_scan(data, position, frame)

@@ -14,7 +14,8 @@ _OTHER_THAN_FF = re.compile(rb"[^\xff]")
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
 _END_OF_IMAGE = b"\xff\xd9"
 _START_OF_SCAN = 0xDA
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+JPEG_LS = 0xF7  # its frame header
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {JPEG_LS}
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:

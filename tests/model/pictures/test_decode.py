@@ -431,3 +431,45 @@ def test_a_jpeg_has_the_pixels_of_the_reference_decoder(mode, options):
     data = encode(picture, "JPEG", **options)
     expected = np.array(Image.open(io.BytesIO(data)).convert("RGB"))
     np.testing.assert_array_equal(decode_image(data), expected)
+
+
+def bmp(bits: int, compression: int, masks: tuple[int, ...], header_bytes: int) -> bytes:
+    body = struct.pack("<IiiHHIIiiII", header_bytes, 2, 2, 1, bits, compression, 16, 0, 0, 0, 0)
+    body += b"".join(struct.pack("<I", mask) for mask in masks)
+    body += bytes(header_bytes - 40) if header_bytes == 40 else bytes(header_bytes - len(body))
+    offset = 14 + len(body)
+    return struct.pack("<2sIHHI", b"BM", offset + 16, 0, 0, offset) + body + bytes(16)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        bmp(16, 3, (0xF00, 0xF0, 0xF), 40),
+        bmp(32, 3, (0x3FF00000, 0xFFC00, 0x3FF), 40),
+        bmp(32, 3, (0x3FF00000, 0xFFC00, 0x3FF, 0xC0000000), 56),
+        bmp(24, 4, (), 40),
+        bmp(24, 5, (), 40),
+    ],
+    ids=["4:4:4", "10:10:10", "10:10:10:2", "JPEG", "PNG"],
+)
+def test_a_bmp_of_other_masks_or_compression_is_unsupported_not_damaged(data):
+    with pytest.raises(UnsupportedImageError, match="send it with 24 bits"):
+        decode_image(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"\xff\xd8\xff\xf7" + struct.pack(">HBHHB", 11, 8, 8, 8, 1) + bytes(8), "JPEG-LS"),
+        (b"\xff\x0a" + bytes(30), "JPEG XL"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\0", "camera raw"),
+        (b"FUJIFILMCCD-RAW 0201", "camera raw"),
+        (b"IIU\0\x08\0\0\0", "camera raw"),
+        (b"II*\0\x10\0\0\0CR\2\0" + bytes(4) + b"\0\0" + bytes(4), "camera raw"),
+        (b"II\xbc\x01", "JPEG XR"),
+        (b"P6\n2 2\n255\n", "PNM"),
+    ],
+)
+def test_further_formats_are_named(data, name):
+    with pytest.raises(UnsupportedImageError, match=name):
+        read_header(data)
