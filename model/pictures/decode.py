@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -21,7 +21,8 @@ from model.pictures.png_chunks import pixel_chunks
 from model.pictures.png_rows import PngFile, check_rows
 from model.pictures.tiff_pages import (
     BITS,
-    is_inverted,
+    COLOURS,
+    WHITE_IS_ZERO,
     picture_page,
     unsupported_samples,
     with_first_page,
@@ -29,7 +30,7 @@ from model.pictures.tiff_pages import (
 from model.pictures.tiff_strips import check_strips
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from PIL.ImageFile import ImageFile
 
@@ -124,7 +125,7 @@ def upright_pixels(image: Image.Image) -> np.ndarray:
         image.info["xmp"] = xmp
     exif = image.info.get("exif", b"")
     orientation = 1 if image.format == "TIFF" else exif_orientation(exif)
-    pixels = np.array(_rgb(image.copy(), image.format or "picture", 16))
+    pixels = np.array(_rgb(image.copy(), image.format, getattr(image, "tag_v2", None)))
     turn = _UPRIGHT.get(orientation)
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
@@ -171,7 +172,7 @@ def _decode_with_pillow(data: bytes, header: ImageHeader) -> np.ndarray:
         image.load()
         if isinstance(image, PngFile):
             check_rows(image, data)
-        return np.array(_rgb(image))
+        return np.array(_rgb(image, header.format))
 
 
 def _decode_tiff(data: bytes, header: ImageHeader) -> np.ndarray:
@@ -186,12 +187,7 @@ def _decode_tiff(data: bytes, header: ImageHeader) -> np.ndarray:
         _check_same_size(image, header)
         image.info.pop("xmp", None)  # only EXIF turns a picture
         image.load()
-        if image.mode.startswith("I;16"):
-            full = 2 ** page.numbers(BITS)[0] - 1
-            return np.array(_from_deep_grey(image, full, inverted=is_inverted(page)))
-        if image.mode in ("I", "F", "LAB"):
-            raise unsupported_samples(page)
-        return np.array(_rgb(image))
+        return np.array(_rgb(image, "TIFF", image.tag_v2))
 
 
 def _check_same_size(image: ImageFile, header: ImageHeader) -> None:
@@ -199,16 +195,26 @@ def _check_same_size(image: ImageFile, header: ImageHeader) -> None:
         raise ImageError(f"the {header.format} picture gives two different sizes")
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _rgb(
+    image: Image.Image, name: str | None, tiff_tags: Mapping[int, Any] | None = None
+) -> Image.Image:
     if image.mode == "RGB":
         return image
-    if image.mode.startswith("I"):  # a PNG of 16 bits; older versions of Pillow call it "I"
-        return _from_deep_grey(image, 65535)
+    if image.mode.startswith("I;16") or (image.mode == "I" and name == "PNG"):
+        return _from_deep_grey(image, tiff_tags or {})
+    if image.mode in ("I", "F", "LAB"):
+        raise UnsupportedImageError(
+            f"a {name or 'picture'} of such samples (float, signed, 32-bit or CIELAB) is not "
+            "decoded here; send grey or RGB of 8 or 16 bits"
+        )
     image.info.pop("transparency", None)  # dropped like alpha; Pillow would warn of it
     return image.convert("RGB")
 
 
-def _from_deep_grey(image: Image.Image, full: int, *, inverted: bool = False) -> Image.Image:
+def _from_deep_grey(image: Image.Image, tiff_tags: Mapping[int, Any]) -> Image.Image:
+    full = 2 ** tiff_tags.get(BITS, (16,))[0] - 1
     values = np.asarray(image).astype(np.uint32)
     grey = np.minimum((values * 255 + full // 2) // full, 255).astype(np.uint8)
-    return Image.fromarray(255 - grey if inverted else grey).convert("RGB")
+    if tiff_tags.get(COLOURS) == WHITE_IS_ZERO:  # which Pillow passes over
+        grey = 255 - grey
+    return Image.fromarray(grey).convert("RGB")

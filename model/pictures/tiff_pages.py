@@ -19,11 +19,12 @@ STRIP_OFFSETS, ORIENTATION, SAMPLES, STRIP_ROWS, STRIP_BYTES = 273, 274, 277, 27
 PLANAR, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES = 284, 322, 323, 324, 325
 SUB_DIRECTORIES, SAMPLE_FORMAT, JPEG_TABLES, DNG_VERSION = 330, 339, 347, 50706
 
+_MOST_BITS = 16
 _REDUCED, _MASK = 1, 4
 _OLD_REDUCED = 2
 _FILTER_ARRAY, _LINEAR_RAW, _LAB_COLOURS = 32803, 34892, (8, 9, 10)
-_WHITE_IS_ZERO = 0
-_ONE_SAMPLE_COLOURS = (_WHITE_IS_ZERO, 1, 3)  # grey and palettes; another is their alpha
+WHITE_IS_ZERO = 0
+_ONE_SAMPLE_COLOURS = (WHITE_IS_ZERO, 1, 3)  # grey and palettes; another is their alpha
 RAW, JPEG = 1, 7
 _COMPRESSIONS = frozenset((RAW, 2, 3, 4, 5, JPEG, 8, 32773, 32946, 34925, 50000))
 _FOREIGN_COMPRESSIONS = {
@@ -107,11 +108,6 @@ def with_first_page(page: TiffPage) -> bytes:
     return page.data if page.data[4:8] == place else page.data[:4] + place + page.data[8:]
 
 
-def is_inverted(page: TiffPage) -> bool:
-    """Say whether the grey of a page is 0 where it is white."""
-    return page.number(COLOURS, 1) == _WHITE_IS_ZERO
-
-
 def _pages(data: bytes) -> Iterator[TiffPage]:
     order = {b"II": "<", b"MM": ">"}[data[:2]]
     (offset,) = struct.unpack_from(order + "I", data, 4)
@@ -168,7 +164,7 @@ def _check_kind(page: TiffPage) -> None:
         )
     bits = page.numbers(BITS) or (1,)
     kinds = [_FORMATS[kind] for kind in page.numbers(SAMPLE_FORMAT) if kind in _FORMATS]
-    if kinds or page.number(COLOURS) in _LAB_COLOURS:
+    if kinds or max(bits) > _MOST_BITS or page.number(COLOURS) in _LAB_COLOURS:
         raise unsupported_samples(page)
     is_planar = page.number(PLANAR, 1) == 2 and page.number(SAMPLES, len(bits)) > 1
     if is_planar and (bits[0] > 8 or page.number(COLOURS, 1) in _ONE_SAMPLE_COLOURS):

@@ -55,6 +55,12 @@ def test_pil_picture_of_any_mode_is_what_its_file_is(mode: str) -> None:
     np.testing.assert_array_equal(pixels_of(picture), expected)
 
 
+def test_pil_picture_of_16_bits_is_no_negative_either() -> None:
+    data = encoded(Image.fromarray(np.array([[0, 65535]], np.uint16)), "TIFF", tiffinfo={262: 0})
+    np.testing.assert_array_equal(decode_image(data)[0, :, 0], [255, 0])
+    np.testing.assert_array_equal(pixels_of(Image.open(io.BytesIO(data)))[0, :, 0], [255, 0])
+
+
 def test_pil_picture_is_left_as_it_is() -> None:
     data = encoded(Image.fromarray(RGB).convert("P"), "PNG", transparency=3)
     picture = Image.open(io.BytesIO(data))
