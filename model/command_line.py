@@ -72,4 +72,4 @@ def open_predictor(args: argparse.Namespace) -> tuple[Predictor, str, str]:
         categories=args.categories,
     )
     predictor = Predictor.from_checkpoint(checkpoint, str(device))
-    return predictor, checkpoint.config.name, checkpoint.sha256
+    return predictor, checkpoint.name, checkpoint.sha256

@@ -111,6 +111,7 @@ def export(trained: Path, target: Path) -> None:
     if found.categories.things != COCO.things:
         raise ValueError(f"{trained} tells other classes apart than COCO's 80")
     provenance = {**found.provenance, "licence": LICENCE, "source_sha256": found.sha256}
+    provenance.pop("name", None)  # It is called small, not as the run.
     target.parent.mkdir(parents=True, exist_ok=True)
     shipped = replace(found, categories=COCO, provenance=provenance)
     checkpoints.save(target, halved(shipped))

@@ -50,7 +50,8 @@ class Checkpoint:
     """A network's weights, how it is built, and what its classes mean.
 
     tensors: our names, on the CPU, in the precision they are stored in.
-    sha256: hex digest of the file's bytes. provenance: where the weights came from, in words.
+    sha256: hex digest of the file's bytes. provenance: where the weights came from, in words;
+    "name" is that of the training run that made them.
     """
 
     config: ModelConfig
@@ -58,6 +59,11 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     sha256: str
     provenance: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """What to call the model: as its training run, or else as its configuration."""
+        return self.provenance.get("name") or self.config.name
 
 
 def load(

@@ -66,7 +66,7 @@ def _load(spec: ModelToLoad, device: str) -> LoadedModel:
     )
     predictor = Predictor.from_checkpoint(checkpoint, device)
     info = ModelInfo(
-        name=spec.name or predictor.config.name,
+        name=spec.name or checkpoint.name,
         sha256=checkpoint.sha256,
         device=str(predictor.device),
         precision="float32",

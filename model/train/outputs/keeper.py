@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,13 +16,16 @@ from model.categories import Categories
 from model.checkpoints import checkpoint as checkpoints
 from model.checkpoints.checkpoint import Checkpoint
 from model.config import ModelConfig
+from model.presets import PRESETS
 from model.train.recipes.recipe import Recipe
+from model.train.recipes.small import SMALL
 from model.train.state.resume import SaveError, save_state
 from model.train.state.training import Training
 from model.version import DISTRIBUTION, installed_version
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_NAME = 90
 LAST, BEST = "last.safetensors", "best.safetensors"
 _LICENCE = "the trainer's choice, as far as the data and the starting weights allow"
 
@@ -85,6 +89,7 @@ class Keeper:
             name: tensor.detach().cpu().clone() for name, tensor in training.weights.items()
         }
         provenance = {
+            "name": _name_of_run(self.folder),
             "source": "trained with python -m model.train",
             "configuration": f"{self._config.name}, trained",
             "iteration": f"{training.iteration} of {self._recipe.iterations}",
@@ -137,6 +142,15 @@ class Keeper:
             checkpoints.save(self.folder / name, self.checkpoint(training, **more))
         except ValueError as error:
             raise SaveError(str(error)) from None
+
+
+def _name_of_run(folder: Path) -> str:
+    """Return the folder's name as a model's, without what no model's name has in it.
+
+    A network of one's own is not called like one that everybody has.
+    """
+    name = re.sub(r"[\s,=]+", "-", folder.resolve().name)[:_LONGEST_NAME] or "trained"
+    return f"{name}-trained" if name in PRESETS or name == SMALL else name
 
 
 def main_figure(figures: Mapping[str, float]) -> float:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import tiny
 from worker_child import write_tiny_weights
 
+from model.checkpoints import checkpoint
 from service.engine import ModelInfo
 from service.pool.messages import ModelToLoad
 from service.worker.models import LoadedModel, open_device, warm_up
@@ -26,6 +28,14 @@ def test_models_are_called_as_wanted_or_as_their_configuration(weights: Path) ->
     assert list(models) == ["a", "tiny"]
     assert models["a"].info.name == "a"
     assert models["a"].info.tasks == ("segment", "panoptic")
+
+
+def test_model_that_was_trained_here_is_called_as_its_run(weights: Path, tmp_path: Path) -> None:
+    found = checkpoint.load(weights)
+    path = tmp_path / "best.safetensors"
+    checkpoint.save(path, replace(found, provenance={**found.provenance, "name": "street"}))
+    (model,) = open_device("cpu", [spec(path, None)]).values()
+    assert (model.info.name, model.info.config.name) == ("street", "tiny")
 
 
 def test_two_models_of_one_name_are_refused(weights: Path) -> None:

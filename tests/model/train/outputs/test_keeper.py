@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,19 @@ def test_best_file_that_cannot_be_read_counts_for_nothing(
 def test_panoptic_quality_goes_before_mask_ap() -> None:
     assert main_figure({"PQ": 0.5, "mask_AP": 0.25}) == 0.5
     assert main_figure({}) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("street", "street"), ("my run, 2", "my-run-2"), ("small", "small-trained")],
+)
+def test_model_is_called_as_its_run(tmp_path: Path, folder: str, name: str) -> None:
+    run = tmp_path / folder
+    run.mkdir()
+    keeper_in(run).save(tiny_training())
+    assert checkpoint.load(run / LAST).name == name
+
+
+def test_model_of_no_run_is_called_as_its_configuration(tmp_path: Path) -> None:
+    made = keeper_in(tmp_path).checkpoint(tiny_training())
+    assert replace(made, provenance={"source": "a test"}).name == made.config.name
