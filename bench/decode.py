@@ -21,7 +21,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from masks import machine
+from machine import machine
 from PIL import Image, features
 
 from model.answers.json_answer import segment_answer

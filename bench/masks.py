@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import datetime
 import gc
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,58 +24,14 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from machine import machine
+from mask_scenes import SIZES, scene, semantic_logits, view_of
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from model.operations import ops
-from model.operations import panoptic_reference as ops_panoptic_reference
-from model.operations import reference as ops_reference
+from model.operations import ops, panoptic_reference, reference
 
-SIZES = {"640×480": (480, 640), "1920×1080": (1080, 1920), "4000×3000": (3000, 4000)}
-NUM_LABELS = 54
 RULES = {"score_threshold": 0.45, "max_overlap": 0.4, "min_stuff_area": 4096}
-
-
-def scene(height: int, width: int, number: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Blobs with soft, wavy edges; boxes spread like COCO's objects, in a fixed pseudo-random way.
-
-    The sides' geometric mean is log-normal, with a median of 7.5 % of the picture's: at 640×480
-    about two fifths of the objects are small (below 32²) and one fifth large (above 96²), as in
-    COCO. Larger pictures show the same scene with more pixels.
-    """
-    generator = torch.Generator().manual_seed(0)
-    draw = {"generator": generator}
-    y, x = torch.meshgrid(torch.arange(56) + 0.5, torch.arange(56) + 0.5, indexing="ij")
-    maps = []
-    for waves in range(number):
-        centre = 28 + 3 * torch.randn(2, **draw)
-        angle = torch.atan2(y - centre[0], x - centre[1])
-        edge = (20 + 5 * torch.rand(1, **draw)) * (1 + 0.2 * torch.sin(angle * (2 + waves % 6)))
-        maps.append(torch.sigmoid((edge - torch.hypot(y - centre[0], x - centre[1])) / 1.5))
-    side = (0.075 * torch.exp(torch.randn(number, **draw))).clamp(0.01, 0.9) * (
-        height * width
-    ) ** 0.5
-    aspect = torch.exp(0.4 * torch.randn(number, **draw))
-    picture = torch.tensor([float(width), float(height)])
-    extent = torch.stack([side * aspect, side / aspect], dim=1).minimum(picture * 0.98)
-    corner = torch.rand(number, 2, **draw) * (picture - extent)
-    scores = torch.rand(number, **draw).sort(descending=True).values * 0.5 + 0.45
-    return torch.stack(maps), torch.cat([corner, corner + extent], dim=1), scores
-
-
-def semantic_logits(view: tuple[int, int]) -> Tensor:
-    """Logits that vary over the picture as a network's do, with some noise: (S, h, w)."""
-    generator = torch.Generator().manual_seed(1)
-    height, width = (-(-side // 32) * 8 for side in view)
-    coarse = torch.randn(1, NUM_LABELS, height // 16, width // 16, generator=generator) * 3
-    smooth = F.interpolate(coarse, (height, width), mode="bicubic")[0]
-    return smooth + 0.1 * torch.randn(smooth.shape, generator=generator)
-
-
-def view_of(height: int, width: int) -> tuple[int, int]:
-    """The network's view: the shorter side 800, the longer at most 1333."""
-    scale = min(800 / min(height, width), 1333 / max(height, width))
-    return round(height * scale), round(width * scale)
 
 
 def usual_masks(maps: Tensor, boxes: Tensor, height: int, width: int) -> Tensor:
@@ -110,8 +64,8 @@ def our_way(maps: Tensor, boxes: Tensor, height: int, width: int) -> list[bytes]
 
 
 def reference_way(maps: Tensor, boxes: Tensor, height: int, width: int) -> list[bytes]:
-    counts, offsets, *_ = ops_reference.paste_rle(maps, boxes, height, width, 0.5)
-    return split(*ops_reference.compress_rle(counts, offsets))
+    counts, offsets, *_ = reference.paste_rle(maps, boxes, height, width, 0.5)
+    return split(*reference.compress_rle(counts, offsets))
 
 
 def split(text: Tensor, offsets: Tensor) -> list[bytes]:
@@ -157,10 +111,10 @@ def our_partition(
 def reference_partition(
     maps: Tensor, boxes: Tensor, scores: Tensor, logits: Tensor, view: tuple[int, int], size: Any
 ) -> tuple[Tensor, list[bytes]]:
-    ids, _, _, _, counts, offsets = ops_panoptic_reference.panoptic_merge(
+    ids, _, _, _, counts, offsets = panoptic_reference.panoptic_merge(
         maps, boxes, scores, logits, *view, *size, 0.5, *RULES.values()
     )
-    return ids, split(*ops_reference.compress_rle(counts, offsets))
+    return ids, split(*reference.compress_rle(counts, offsets))
 
 
 def measure(work: Callable[[], Any], repeats: int) -> tuple[float, float, Any]:
@@ -205,16 +159,6 @@ def print_table(
             times.append(took)
         print(f"| {size} | " + " | ".join(row) + f" | **{times[-1] / times[0]:.0f}** |", flush=True)
     return results
-
-
-def machine() -> str:
-    """Say which processor and versions these are."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
-    return (
-        f"{os.cpu_count()} cores of a shared x86-64 virtual machine ({model}), "
-        f"torch {torch.__version__}, {datetime.date.today()}"
-    )
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from masks import NUM_LABELS, RULES, SIZES, encode, scene, semantic_logits, view_of
+from mask_scenes import NUM_LABELS, SIZES, scene, semantic_logits, view_of
+from masks import RULES, encode
 from torch import Tensor
 
 from model.config import PanopticConfig

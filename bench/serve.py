@@ -34,7 +34,7 @@ from typing import Any
 import serve_modes
 import serve_versus
 import torch
-from masks import machine
+from machine import machine
 from serve_modes import Section, Setup
 from serve_weights import RANDOM, random_weights
 

@@ -24,10 +24,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import goldens
-from masks import SIZES, machine
+from machine import machine
+from mask_scenes import SIZES
 
-from model.operations import panoptic_reference as ops_panoptic_reference
-from model.operations import reference as ops_reference
+from model.operations import panoptic_reference, reference
 from model.prediction.predictor import Predictor
 from model.prediction.stages import StageTimes
 
@@ -39,10 +39,10 @@ def plain_references() -> Iterator[None]:
     """Use the references of all operations inside the `with` block."""
     with contextlib.ExitStack() as stack:
         for module, name in (
-            (ops_reference, "paste_rle"),
-            (ops_reference, "compress_rle"),
-            (ops_reference, "blend"),
-            (ops_panoptic_reference, "panoptic_merge"),
+            (reference, "paste_rle"),
+            (reference, "compress_rle"),
+            (reference, "blend"),
+            (panoptic_reference, "panoptic_merge"),
         ):
             plain = getattr(module, name)
             stack.enter_context(mock.patch.object(torch.ops.blendmask, name, plain))
