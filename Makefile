@@ -8,7 +8,7 @@ PORT ?= 8000
 DATA ?=
 PHOTOS ?= tests/golden/_images
 
-.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation page-test test-gpu overfit demo-weights bench-train bench-serve test-chaos fuzz-images image-test release-check sbom test-lowest k8s-test watch-test rollout-test docs lint format clean
+.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation page-test test-gpu overfit demo-weights bench-train bench-serve test-chaos fuzz-images image-test release-check sbom test-lowest test-newest k8s-test watch-test rollout-test docs lint format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -113,6 +113,16 @@ test-lowest: constraints-lowest.txt | $(RELEASE_TOOLS)/.installed ## The tests w
 	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check --requirement constraints-lowest.txt
 	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --constraint constraints-lowest.txt "$$(ls build/lowest-dist/*.tar.gz)[test,otel]"
 	build/lowest/bin/pytest -o filterwarnings= --ignore tests/service/test_api.py --ignore tests/service/test_chaos_short.py tests/service tests/model
+
+# Whatever constraints.txt says. If they fail, the packages that differ from the tested set are named.
+test-newest: | $(RELEASE_TOOLS)/.installed ## The tests with the newest packages that pyproject.toml allows; gigabytes
+	rm -rf build/newest build/newest-dist
+	$(RELEASE_TOOLS)/bin/python -m build --sdist --outdir build/newest-dist . >/dev/null
+	$(PYTHON) -m venv build/newest
+	build/newest/bin/python -m pip install --quiet --disable-pip-version-check setuptools torch
+	build/newest/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation "$$(ls build/newest-dist/*.tar.gz)[test,otel]"
+	cp build/newest/lib/python*/site-packages/model/operations/*.so model/operations/
+	build/newest/bin/pytest || { build/newest/bin/python scripts/untested_packages.py; exit 1; }
 
 # kustomize or kubectl must be there; the rest is installed apart from the project's environment.
 # K8S_IMAGE=localhost/blendmask-server:TAG also runs the CPU overlay's pod, under podman.

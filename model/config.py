@@ -6,10 +6,11 @@ It travels inside our checkpoints as JSON. The released configurations are in `p
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from model.json_records import record_of
 
 BackboneKind = Literal["resnet", "dla34", "mobilenet_v2", "csp_net"]
 BatchNormKind = Literal["frozen_bn", "bn", "sync_bn"]
@@ -18,8 +19,6 @@ NeckKind = Literal["fpn", "pan"]
 HeadKind = Literal["fcos", "quality"]
 # What can be kept as it is in training; the pyramid belongs to the backbone.
 NetworkPart = Literal["backbone", "head", "bases", "attentions", "stuff"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,36 +253,7 @@ class ModelConfig:
         Raises:
             ValueError: a member is unknown, missing, or has a value out of range.
         """
-        return _build(cls, data, "")
-
-
-def _build(cls: type[T], data: Mapping[str, Any], path: str) -> T:
-    hints = get_type_hints(cls)
-    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
-    for name in data:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {path}{near[0]!r}?" if near else ""
-            raise ValueError(f"unknown configuration member {path}{name!r}{hint}")
-    missing = [n for n, f in known.items() if n not in data and _is_required(f)]
-    if missing:
-        raise ValueError(f"configuration member {path}{missing[0]!r} is missing")
-    values: dict[str, Any] = {}
-    for name, value in data.items():
-        part = next((t for t in (hints[name], *get_args(hints[name])) if is_dataclass(t)), None)
-        if part is not None and value is not None:
-            if not isinstance(value, Mapping):
-                raise ValueError(f"configuration member {path}{name!r} must be an object")
-            value = _build(part, value, f"{path}{name}.")  # type: ignore[arg-type]
-        values[name] = tuple(value) if isinstance(value, list) else value
-    try:
-        return cls(**values)
-    except TypeError as error:
-        raise ValueError(f"configuration {path or 'root'}: {error}") from None
-
-
-def _is_required(f: Any) -> bool:
-    return f.default is MISSING and f.default_factory is MISSING
+        return record_of(cls, data)
 
 
 def _require(condition: bool, name: str, value: object, expected: str) -> None:

@@ -12,10 +12,17 @@ from PIL import Image
 
 from model.answers.fonts import can_write
 from model.answers.json_answer import do_nothing
-from model.answers.name_tags import Box, Tag, around_point, beside_box, font_size, write_tags
+from model.answers.name_tags import Box, Tag, around_point, beside_box, write_tags
 from model.answers.palette import Colour, stuff_colour, thing_colour
-from model.masks.polygons import rings
-from model.masks.run_columns import Columns, columns_of, row_blocks
+from model.answers.strokes import (
+    draw_borders,
+    fill,
+    frame,
+    outline,
+    paint_segments,
+    stroke_of,
+)
+from model.masks.run_columns import columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,10 +30,6 @@ if TYPE_CHECKING:
     from model.categories import Categories, Category
     from model.structures import Instances, PanopticSegmentation, Segment
 
-_FILL = 0.4  # how much of its colour covers an instance
-_SEGMENT_FILL = 0.45
-_BORDER_LIGHT = 0.7  # how white the borders of segments are
-_SUBPIXEL_BITS = 3  # contours are drawn to an eighth of a pixel
 _THUMBNAIL_SIDE = 160  # where a segment's name goes is decided on so small a mask
 _STUFF_SUFFIXES = ("-merged", "-other", "-stuff")
 
@@ -51,14 +54,14 @@ def overlay_instances(
     canvas = image.copy()
     colours = _instance_colours(instances)
     boxes = [_box(row) for row in instances.boxes_xyxy]
-    stroke = _stroke(image)
+    stroke = stroke_of(image)
     for index in sorted(range(len(instances)), key=lambda i: -_extent(instances, i)):
         before_each()
         if instances.masks is not None:
             runs = columns_of(instances.masks[index])
-            _fill(canvas, runs, colours[index])
-            _outline(canvas, runs, colours[index], stroke)
-        _frame(canvas, boxes[index], colours[index], stroke)
+            fill(canvas, runs, colours[index])
+            outline(canvas, runs, colours[index], stroke)
+        frame(canvas, boxes[index], colours[index], stroke)
     tags = [
         _instance_tag(image, name, float(instances.scores[i]), boxes[i], colours[i])
         for i, name in enumerate(_shown_name(categories.things[int(c)]) for c in instances.classes)
@@ -86,8 +89,8 @@ def overlay_panoptic(
             seen[segment.label] += 1
         else:
             colours.append(stuff_colour(segment.label - 1))
-    mixed = _paint_segments(image, result, colours)
-    _draw_borders(mixed, result.segment_ids, _stroke(image))
+    mixed = paint_segments(image, result, colours)
+    draw_borders(mixed, result.segment_ids, stroke_of(image))
     tags = [
         _segment_tag(result.segment_ids, segment, colour, categories)
         for segment, colour in zip(result.segments, colours, strict=True)
@@ -144,58 +147,6 @@ def _extent(instances: Instances, index: int) -> float:
     return (x1 - x0) * (y1 - y0)
 
 
-def _fill(canvas: np.ndarray, runs: Columns, colour: Colour) -> None:
-    levels = np.arange(256)[:, None] * (1 - _FILL) + np.array(colour) * _FILL
-    table = np.round(levels).astype(np.uint8)[None]
-    for top, left, block in row_blocks(runs):
-        region = canvas[top : top + block.shape[0], left : left + block.shape[1]]
-        cv2.copyTo(cv2.LUT(region, table), block, region)
-
-
-def _outline(canvas: np.ndarray, runs: Columns, colour: Colour, stroke: float) -> None:
-    contours = [_walk(points) for points, _ in rings(runs, canvas.shape[0])]
-    if not contours:
-        return
-    # A stroke must not cover what it surrounds: half the mean breadth of the parts at most.
-    length = sum(len(contour) for contour in contours)
-    thickness = max(1.0, min(stroke, 0.5 * runs.num_pixels / length))
-    lines = [
-        np.round(_smooth(contour, thickness) * 2**_SUBPIXEL_BITS).astype(np.int32)
-        for contour in contours
-    ]
-    cv2.polylines(canvas, lines, True, colour, round(thickness), cv2.LINE_AA, _SUBPIXEL_BITS)
-
-
-def _walk(ring: np.ndarray) -> np.ndarray:
-    """Return a ring of corners, (n, 2), in steps of a pixel; OpenCV's frame, by pixel centres."""
-    steps = np.roll(ring, -1, axis=0) - ring
-    lengths = np.abs(steps).sum(axis=1)
-    edge = np.repeat(np.arange(len(ring)), lengths)
-    offset = np.arange(len(edge)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return np.asarray(ring[edge] + np.sign(steps)[edge] * offset[:, None] - 0.5)
-
-
-def _smooth(points: np.ndarray, stroke: float) -> np.ndarray:
-    """Average a closed contour, (n, 2), along itself: stairs become slopes, which need fewer
-    points.
-    """
-    reach = round(stroke)  # at most a sixth of its length
-    if len(points) < 6 * reach:
-        return points.astype(np.float64)
-    wrapped = np.concatenate((points[-reach:], points, points[: reach + 1])).astype(np.float64)
-    sums = np.cumsum(wrapped, axis=0)
-    sums[1:] = sums[:-1].copy()
-    sums[0] = 0
-    averages = (sums[2 * reach + 1 :] - sums[: -2 * reach - 1]) / (2 * reach + 1)
-    return np.asarray(averages[:: max(1, reach // 2)])
-
-
-def _frame(canvas: np.ndarray, box: Box, colour: Colour, stroke: float) -> None:
-    x0, y0, x1, y1 = (round(side) for side in box)
-    thickness = max(1, round(stroke / 2))
-    cv2.rectangle(canvas, (x0, y0), (max(x1 - 1, x0), max(y1 - 1, y0)), colour, thickness)
-
-
 def _instance_tag(image: np.ndarray, name: str, score: float, box: Box, colour: Colour) -> Tag:
     x0, y0, x1, y1 = box
     share = ((x1 - x0) * (y1 - y0) / (image.shape[0] * image.shape[1])) ** 0.5
@@ -231,35 +182,6 @@ def _segment_tag(
     x, y = inmost_point(segment_ids, segment)
     share = (segment.area / segment_ids.size) ** 0.5
     return Tag(texts=texts, colour=colour, spots=around_point(x, y), scale=min(1.0, 0.8 + share))
-
-
-def _paint_segments(
-    image: np.ndarray, result: PanopticSegmentation, colours: list[Colour]
-) -> np.ndarray:
-    num_ids = 1 + int(result.segment_ids.max(initial=0))
-    paint = np.zeros((num_ids, 3), dtype=np.uint8)
-    is_segment = np.zeros(num_ids, dtype=np.uint8)
-    for segment, colour in zip(result.segments, colours, strict=True):
-        paint[segment.id], is_segment[segment.id] = colour, 1
-    painted = np.take(paint, result.segment_ids, axis=0)
-    mixed = cv2.addWeighted(image, 1 - _SEGMENT_FILL, painted, _SEGMENT_FILL, 0)
-    return np.asarray(cv2.copyTo(mixed, np.take(is_segment, result.segment_ids), image.copy()))
-
-
-def _draw_borders(canvas: np.ndarray, segment_ids: np.ndarray, stroke: float) -> None:
-    border = np.zeros(segment_ids.shape, dtype=np.uint8)
-    border[1:] |= segment_ids[1:] != segment_ids[:-1]
-    border[:, 1:] |= segment_ids[:, 1:] != segment_ids[:, :-1]
-    width = max(1, round(stroke * 0.75))
-    shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
-    alpha = cv2.GaussianBlur(cv2.dilate(border * np.uint8(255), shape), (3, 3), 0)
-    rows, columns = np.nonzero(alpha)
-    weight = _BORDER_LIGHT / 255 * alpha[rows, columns, None]
-    canvas[rows, columns] = np.round(canvas[rows, columns] * (1 - weight) + 255 * weight)
-
-
-def _stroke(image: np.ndarray) -> float:
-    return max(1.0, font_size(*image.shape[:2]) / 7)
 
 
 def _box(row: np.ndarray) -> Box:
