@@ -2,7 +2,7 @@
 
 Our file is a safetensors file whose header holds one text, `blendmask`: JSON with the format's
 version, the configuration, the categories and where the weights came from. AdelaiDet's and
-detectron2's files are read too (`adelaidet.py` has the names); nothing in a file is ever run.
+detectron2's files are read too (`tensor_names.py` has the names); nothing in a file is ever run.
 """
 
 from __future__ import annotations

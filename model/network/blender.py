@@ -6,8 +6,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from model.config import BlenderConfig
-from model.operations import ops
-from model.operations import reference as ops_reference
+from model.operations import ops, reference
 
 
 def blend(
@@ -37,13 +36,11 @@ def blend(
 
 def crop_bases(bases: Tensor, boxes_xyxy: Tensor, images: Tensor, config: BlenderConfig) -> Tensor:
     """Return the bases in each box, (R, K, M, M); see `blend` for the arguments."""
-    return ops_reference.crop_bases(
+    return reference.crop_bases(
         bases, boxes_xyxy, images, config.mask_size, config.sampling_ratio, config.aligned
     )
 
 
 def mask_logits(regions: Tensor, attentions: Tensor, config: BlenderConfig) -> Tensor:
     """Return (R, M, M) logits: the bases of each box, (R, K, M, M), weighted by its attentions."""
-    return ops_reference.mask_logits(
-        regions, attentions, config.attention_interpolation == "bilinear"
-    )
+    return reference.mask_logits(regions, attentions, config.attention_interpolation == "bilinear")

@@ -1,6 +1,6 @@
 """The only door to compiled operations.
 
-Each operation is registered with torch once, with its plain reference (`ops_reference`) as the
+Each operation is registered with torch once, with its plain reference (`reference.py`) as the
 implementation for every device, and a fake one for tracing. The libraries that setup.py makes
 of csrc/ bring faster implementations for their device; which one runs is the dispatcher's
 business. Without them the same results come slower, and the log says so once: on a device that
@@ -24,9 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.operations import panoptic_reference as ops_panoptic_reference
-from model.operations import reference as ops_reference
-from model.operations import tracing as ops_tracing
+from model.operations import panoptic_reference, reference, tracing
 from model.operations.arguments import (
     check_blend,
     check_compress_rle,
@@ -120,7 +118,7 @@ def blend(
     # well on any device, too.
     compiled = sampling_ratio >= 1 and bases.dtype in (torch.float32, torch.float64)
     if not compiled or not is_usable("blend", bases.device):
-        return ops_reference.blend(*arguments, *rest)
+        return reference.blend(*arguments, *rest)
     blended: Tensor = torch.ops.blendmask.blend(*arguments, *rest)
     return blended
 
@@ -170,19 +168,19 @@ def panoptic_merge(
     return merged
 
 
-def _define(schema: str, reference: Callable[..., Any], fake: Callable[..., Any]) -> None:
+def _define(schema: str, plain: Callable[..., Any], fake: Callable[..., Any]) -> None:
     """Register an operation with its reference for all devices."""
     name = schema.partition("(")[0]
     _LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))  # type: ignore[no-untyped-call]
-    _LIBRARY.impl(name, _falling_back_on(reference), "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
+    _LIBRARY.impl(name, _falling_back_on(plain), "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"blendmask::{name}", fake, lib=_LIBRARY)
 
 
-def _falling_back_on(reference: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(reference)
+def _falling_back_on(plain: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(plain)
     def fall_back(*arguments: Any) -> Any:
         say_once(arguments[0].device.type)
-        return reference(*arguments)
+        return plain(*arguments)
 
     return fall_back
 
@@ -204,32 +202,32 @@ def _load() -> None:
 _define(
     "paste_rle(Tensor probabilities, Tensor boxes_xyxy, int height, int width, float threshold)"
     " -> (Tensor counts, Tensor offsets, Tensor areas, Tensor boxes_xywh)",
-    ops_reference.paste_rle,
-    ops_tracing.paste_rle,
+    reference.paste_rle,
+    tracing.paste_rle,
 )
 _define(
     "compress_rle(Tensor counts, Tensor offsets) -> (Tensor text, Tensor text_offsets)",
-    ops_reference.compress_rle,
-    ops_tracing.compress_rle,
+    reference.compress_rle,
+    tracing.compress_rle,
 )
 _define(
     "blend(Tensor bases, Tensor boxes_xyxy, Tensor images, Tensor attentions, int mask_size,"
     " int sampling_ratio, bool aligned, bool bilinear) -> Tensor",
-    ops_reference.blend,
-    ops_tracing.blend,
+    reference.blend,
+    tracing.blend,
 )
 _define(
     "panoptic_merge(Tensor probabilities, Tensor boxes_xyxy, Tensor scores, Tensor logits,"
     " int resized_height, int resized_width, int height, int width, float mask_threshold,"
     " float score_threshold, float max_overlap, int min_stuff_area) -> (Tensor segment_ids,"
     " Tensor sources, Tensor areas, Tensor boxes_xywh, Tensor counts, Tensor offsets)",
-    ops_panoptic_reference.panoptic_merge,
-    ops_tracing.panoptic_merge,
+    panoptic_reference.panoptic_merge,
+    tracing.panoptic_merge,
 )
 torch.library.register_autograd(
     "blendmask::blend",
-    ops_tracing.blend_backward,
-    setup_context=ops_tracing.keep_for_blend,
+    tracing.blend_backward,
+    setup_context=tracing.keep_for_blend,
     lib=_LIBRARY,
 )
 # On import, under its lock: once, before anything is traced, whatever thread comes first.

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.operations import reference as ops_reference
+from model.operations import reference
 
 
 def paste_rle(
@@ -58,7 +58,7 @@ def blend_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     bases, boxes_xyxy, images, attentions = ctx.saved_tensors
     with torch.enable_grad():
         wanted = [bases.detach().requires_grad_(), attentions.detach().requires_grad_()]
-        again = ops_reference.blend(wanted[0], boxes_xyxy, images, wanted[1], *ctx.rest)
+        again = reference.blend(wanted[0], boxes_xyxy, images, wanted[1], *ctx.rest)
     bases_gradient, attentions_gradient = torch.autograd.grad(again, wanted, gradient)
     return (bases_gradient, None, None, attentions_gradient, *(None for _ in ctx.rest))
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from model.config import PanopticConfig
 from model.masks.run_lengths import compress
-from model.operations import reference as ops_reference
+from model.operations import reference
 from model.prediction.panoptic import merge
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
@@ -50,14 +50,14 @@ def assert_pastes_as_the_reference(kernels: Any, case: MaskCase) -> bool:
     """Say, too, whether there was room for all run lengths."""
     values = (case.probabilities, case.boxes_xyxy, case.height, case.width, case.threshold)
     counts, *rest = kernels.paste_rle(*values)
-    expected_counts, *expected_rest = ops_reference.paste_rle(*values)
+    expected_counts, *expected_rest = reference.paste_rle(*values)
     assert all(map(torch.equal, rest, expected_rest))
     assert torch.equal(used(counts, rest[0]), expected_counts[: len(counts)])
     if rest[0][-1] > len(counts):
         kernels.compress_rle(counts, rest[0])  # what it returns is nothing, but it must not fail
         return False
     text, offsets = kernels.compress_rle(counts, rest[0])
-    expected_text, expected_offsets = ops_reference.compress_rle(expected_counts, rest[0])
+    expected_text, expected_offsets = reference.compress_rle(expected_counts, rest[0])
     assert torch.equal(offsets, expected_offsets)
     assert torch.equal(used(text, offsets), expected_text)
     return True
@@ -106,7 +106,7 @@ def test_kernels_strings_of_random_counts_are_the_references(kernels: Any) -> No
     counts = random.integers(0, 2 ** random.integers(1, 62, lengths.sum()), lengths.sum())
     packed = torch.from_numpy(counts), torch.from_numpy(np.append(0, lengths.cumsum()))
     text, offsets = kernels.compress_rle(*packed)
-    expected_text, expected_offsets = ops_reference.compress_rle(*packed)
+    expected_text, expected_offsets = reference.compress_rle(*packed)
     assert torch.equal(offsets, expected_offsets)
     assert torch.equal(used(text, offsets), expected_text)
 
@@ -215,10 +215,8 @@ def test_masks_without_room_are_made_on_the_cpu(on_kernels: list[str]) -> None:
     case = noise(2, 200, 300)
     masks = paste_one(case.probabilities, case.boxes_xyxy, 200, 300)
     assert on_kernels == ["paste_rle", "compress_rle"] * 2
-    counts, offsets, *_ = ops_reference.paste_rle(
-        case.probabilities, case.boxes_xyxy, 200, 300, 0.5
-    )
-    text, bounds = ops_reference.compress_rle(counts, offsets)
+    counts, offsets, *_ = reference.paste_rle(case.probabilities, case.boxes_xyxy, 200, 300, 0.5)
+    text, bounds = reference.compress_rle(counts, offsets)
     assert b"".join(one["counts"] for one in masks) == bytes(text.tolist())
     assert len(bounds) == 3
 

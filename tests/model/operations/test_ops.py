@@ -17,9 +17,7 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from model.masks.run_lengths import compress
-from model.operations import devices as ops_devices
-from model.operations import ops
-from model.operations import reference as ops_reference
+from model.operations import devices, ops, reference
 
 needs_compiler = pytest.mark.skipif(
     not ops.is_compiled("paste_rle", "cpu"), reason="the CPU operations were not built"
@@ -44,11 +42,11 @@ def arguments(seed: int, number: int = 6) -> tuple[Tensor, Tensor, int, int, flo
 def assert_is_the_reference(case: MaskCase) -> None:
     values = (case.probabilities, case.boxes_xyxy, case.height, case.width, case.threshold)
     packed = ops.paste_rle(*values)
-    expected = ops_reference.paste_rle(*values)
+    expected = reference.paste_rle(*values)
     for ours, theirs in zip(packed, expected, strict=True):
         assert torch.equal(ours, theirs)
     for ours, theirs in zip(
-        ops.compress_rle(*packed[:2]), ops_reference.compress_rle(*packed[:2]), strict=True
+        ops.compress_rle(*packed[:2]), reference.compress_rle(*packed[:2]), strict=True
     ):
         assert torch.equal(ours, theirs)
 
@@ -57,7 +55,7 @@ def assert_is_pycocotools(case: MaskCase) -> None:
     result = paste_measured(
         case.probabilities, case.boxes_xyxy, case.height, case.width, case.threshold
     )
-    crops = ops_reference.paste(
+    crops = reference.paste(
         case.probabilities, case.boxes_xyxy, case.height, case.width, case.threshold
     )
     for number, crop in enumerate(crops):
@@ -182,10 +180,10 @@ def test_exported_programs_hold_the_operation() -> None:
 def test_reference_stands_in_where_nothing_is_compiled_and_says_so_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    ops_devices.say_once.cache_clear()
+    devices.say_once.cache_clear()
     maps, boxes, *size = arguments(0)
     for _ in range(2):
-        _, _, areas, _ = ops._falling_back_on(ops_reference.paste_rle)(maps, boxes, *size)
+        _, _, areas, _ = ops._falling_back_on(reference.paste_rle)(maps, boxes, *size)
     assert torch.equal(areas, ops.paste_rle(maps, boxes, *size)[2])
     assert [record.device for record in caplog.records] == ["cpu"]
     assert "slower ones" in caplog.text

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.operations import ops
-from model.operations import reference as ops_reference
+from model.operations import ops, reference
 
 needs_compiler = pytest.mark.skipif(
     not ops.is_compiled("blend", "cpu"), reason="the CPU operations were not built"
@@ -42,7 +41,7 @@ def test_compiled_probabilities_are_the_references(
 ) -> None:
     values = arguments(seed, number=12, attention=[14, 7, 1, 5][seed % 4])
     ours = torch.ops.blendmask.blend(*values, *rest)
-    torch.testing.assert_close(ours, ops_reference.blend(*values, *rest), atol=1e-6, rtol=0)
+    torch.testing.assert_close(ours, reference.blend(*values, *rest), atol=1e-6, rtol=0)
 
 
 @needs_compiler
@@ -75,7 +74,7 @@ def test_gradients_are_right_in_bases_and_attentions() -> None:
 def test_gradients_are_the_references_in_single_precision() -> None:
     rest = (28, 1, True, True)
     gradients = []
-    for blend in (torch.ops.blendmask.blend, ops_reference.blend):
+    for blend in (torch.ops.blendmask.blend, reference.blend):
         bases, boxes, images, attentions = arguments(2)
         bases.requires_grad_()
         attentions.requires_grad_()
@@ -112,7 +111,7 @@ def test_compiled_graphs_go_through_it_forwards_and_backwards() -> None:
 def test_narrow_types_and_adaptive_sampling_are_the_references() -> None:
     values = arguments(4)
     adaptive = ops.blend(*values, mask_size=7, sampling_ratio=0)
-    torch.testing.assert_close(adaptive, ops_reference.blend(*values, 7, 0, True, True))
+    torch.testing.assert_close(adaptive, reference.blend(*values, 7, 0, True, True))
     wide = tuple(value.double() if value.is_floating_point() else value for value in values)
     exact = ops.blend(*wide, mask_size=7)
     torch.testing.assert_close(ops.blend(*values, mask_size=7).double(), exact, atol=1e-5, rtol=0)

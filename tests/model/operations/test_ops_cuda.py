@@ -16,8 +16,7 @@ from scenes import random_scene
 from torch import Tensor
 
 from model.config import PanopticConfig
-from model.operations import devices as ops_devices
-from model.operations import ops
+from model.operations import devices, ops
 from model.operations.devices import num_segments
 from model.prediction.panoptic import merge
 from model.prediction.paste import BoxedMaps, paste
@@ -85,8 +84,8 @@ def assert_pastes_as_the_cpu(values: tuple[Any, ...], device: str = "cuda") -> N
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_operation_passes_the_check_before_its_first_use(operation: str) -> None:
-    ops_devices._agrees.cache_clear()
-    assert ops_devices._agrees(operation, torch.device("cuda"))
+    devices._agrees.cache_clear()
+    assert devices._agrees(operation, torch.device("cuda"))
 
 
 @settings(**EXAMPLES)

@@ -7,19 +7,18 @@ from typing import Any
 import pytest
 import torch
 
-from model.operations import copies, ops
-from model.operations import devices as ops_devices
+from model.operations import copies, devices, ops
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
-    ops_devices._agrees.cache_clear()
-    ops_devices.say_once.cache_clear()
+    devices._agrees.cache_clear()
+    devices.say_once.cache_clear()
     yield
-    ops_devices._agrees.cache_clear()
-    ops_devices.say_once.cache_clear()
+    devices._agrees.cache_clear()
+    devices.say_once.cache_clear()
 
 
 def test_packed_tensors_come_back_whatever_their_types_and_shapes() -> None:
@@ -43,7 +42,7 @@ def test_tensors_on_the_cpu_are_not_copied() -> None:
 
 @pytest.mark.parametrize("operation", ["paste_rle", "compress_rle", "blend", "panoptic_merge"])
 def test_every_operation_agrees_with_itself(operation: str) -> None:
-    assert ops_devices._agrees(operation, CPU)
+    assert devices._agrees(operation, CPU)
 
 
 @pytest.mark.parametrize("operation", ["paste_rle", "compress_rle", "blend", "panoptic_merge"])
@@ -64,7 +63,7 @@ def test_kernel_that_returns_something_else_is_not_used(
 
     monkeypatch.setattr(torch.ops.blendmask, operation, wrong)
     with caplog.at_level(logging.WARNING):
-        assert [ops_devices._agrees(operation, CPU) for _ in range(3)] == [False] * 3
+        assert [devices._agrees(operation, CPU) for _ in range(3)] == [False] * 3
     assert [record.message for record in caplog.records] == [
         "A kernel does not return what the CPU's operation does; it is not used"
     ]
@@ -76,7 +75,7 @@ def test_kernel_that_fails_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("no kernel image is available for execution on the device")
 
     monkeypatch.setattr(torch.ops.blendmask, "paste_rle", fails)
-    assert not ops_devices._agrees("paste_rle", CPU)
+    assert not devices._agrees("paste_rle", CPU)
 
 
 @pytest.mark.parametrize(
@@ -101,8 +100,8 @@ def test_failure_of_the_device_says_nothing_of_the_kernel(
     monkeypatch.setattr(torch.ops.blendmask, "paste_rle", fails_twice)
     for _ in range(2):
         with pytest.raises(type(error), match=r"memory"):
-            ops_devices._agrees("paste_rle", CPU)
-    assert ops_devices._agrees("paste_rle", CPU)  # asked again, and right
+            devices._agrees("paste_rle", CPU)
+    assert devices._agrees("paste_rle", CPU)  # asked again, and right
     assert caplog.records == []
 
 
@@ -116,9 +115,9 @@ def test_kernel_is_not_blamed_where_the_device_has_failed_for_good(
         raise torch.AcceleratorError("CUDA error: unspecified launch failure")
 
     monkeypatch.setattr(torch.ops.blendmask, "paste_rle", fails)
-    monkeypatch.setattr(ops_devices, "_touch", has_failed)
+    monkeypatch.setattr(devices, "_touch", has_failed)
     with pytest.raises(torch.AcceleratorError):
-        ops_devices._agrees("paste_rle", CPU)
+        devices._agrees("paste_rle", CPU)
     assert caplog.records == []
 
 
@@ -127,12 +126,12 @@ def test_devices_without_compiled_operations_are_named_once(
 ) -> None:
     device = torch.device("xpu")
     with caplog.at_level(logging.WARNING):
-        assert not ops_devices.is_usable("paste_rle", device)
-        assert not ops_devices.is_usable("compress_rle", device)
+        assert not devices.is_usable("paste_rle", device)
+        assert not devices.is_usable("compress_rle", device)
     (record,) = caplog.records
     assert record.device == "xpu"
 
 
 def test_operation_is_usable_on_the_cpu_whatever_is_compiled() -> None:
-    assert ops_devices.is_usable("paste_rle", CPU)
+    assert devices.is_usable("paste_rle", CPU)
     assert ops.placed("paste_rle") == ()

@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from pycocotools import mask as coco_mask
 from scenes import random_scene
 
-from model.operations import ops
-from model.operations import panoptic_reference as ops_panoptic_reference
+from model.operations import ops, panoptic_reference
 
 needs_compiler = pytest.mark.skipif(
     not ops.is_compiled("panoptic_merge", "cpu"), reason="the CPU operations were not built"
@@ -21,7 +20,7 @@ def test_compiled_partition_is_the_references(seed: int) -> None:
     tensors, view, output = random_scene(seed)
     values = (*tensors, *view, *output, 0.5, 0.3, 0.4, seed % 7 * 20)
     compiled = torch.ops.blendmask.panoptic_merge(*values)
-    expected = ops_panoptic_reference.panoptic_merge(*values)
+    expected = panoptic_reference.panoptic_merge(*values)
     ids, sources, areas, boxes, counts, offsets = compiled
     assert torch.equal(sources, expected[1])
     differs = ids != expected[0]

@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from pycocotools import mask as coco_mask
 
 from model.config import PanopticConfig
-from model.operations import ops
-from model.operations import panoptic_reference as ops_panoptic_reference
+from model.operations import ops, panoptic_reference
 from model.operations.panoptic_reference import semantic_labels
 from model.prediction.panoptic import choose, merge
 from model.structures import PanopticSegmentation
@@ -20,7 +19,7 @@ ANY_STUFF = PanopticConfig(min_stuff_area=1)
 def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every rule holds for what the dispatcher picks and for the plain reference."""
     if request.param == "reference":
-        plain = ops_panoptic_reference.panoptic_merge
+        plain = panoptic_reference.panoptic_merge
         monkeypatch.setattr(torch.ops.blendmask, "panoptic_merge", plain)
 
 
