@@ -1,7 +1,7 @@
 """Measure a model from the command line: `python -m model.evaluate --images FOLDER … [options]`.
 
-Exit code 0: all done; 1: some pictures could not be read, the numbers are of the others; 2: bad
-arguments, weights or data; 130: interrupted.
+Exit code 0: all done; 1: some pictures could not be read, the numbers are of the others, or there
+was nothing to be found; 2: bad arguments, weights or data; 130: interrupted.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def _run(args: argparse.Namespace) -> int:
     # These take seconds to import; --help and a misspelt argument need not wait for them.
     from model.evaluation.data import open_data
     from model.evaluation.measure import evaluate
+    from model.evaluation.nothing_found import why_no_numbers
     from model.evaluation.results_file import results_file
     from model.evaluation.table import classes_table, summary
 
@@ -91,6 +92,10 @@ def _run(args: argparse.Namespace) -> int:
     sys.stdout.flush()
     failed = report["pictures"]["failed"]
     _name(failed)
+    why_empty = why_no_numbers(report, data)
+    if why_empty is not None:
+        _say(f"python -m model.evaluate: {why_empty}")
+        return 1
     return 1 if failed and not args.skip_missing else 0
 
 

@@ -1,7 +1,8 @@
 """Train from the command line: `python -m model.train --config R_50_1x --data COCO`.
 
-Exit code 0: done; 2: bad arguments, data or weights, a loss that is no number, or no room for
-the last checkpoint; 128 + the signal's number: stopped, and saved.
+Exit code 0: done; 1: what --eval-only evaluated has nothing to be found; 2: bad arguments, data
+or weights, a loss that is no number, or no room for the last checkpoint; 128 + the signal's
+number: stopped, and saved.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from model.config import ModelConfig
+from model.evaluation.nothing_found import why_no_numbers
 from model.files import clear_partial_files
 from model.network.blendmask import BlendMask
 from model.train.distributed.world import (
@@ -87,6 +88,10 @@ def _evaluate_only(args: argparse.Namespace, world: World, device: torch.device)
         raise ValueError("there is nothing to evaluate on; give --eval-data")
     _, report = measure(checkpoint, data, device, progress=True)
     sys.stdout.write(json.dumps(report) + "\n")
+    why_empty = why_no_numbers(report, data)
+    if why_empty is not None:
+        sys.stderr.write(f"python -m model.train: {why_empty}\n")
+        return 1
     return 0
 
 

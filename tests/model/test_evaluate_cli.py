@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 from pets import CAT, KnowingPredictor, edit, write_pets
@@ -149,3 +150,42 @@ def test_unknown_weights_are_exit_2(places, capsys):
     paths = ["--images", str(places.images), "--annotations", str(places.annotations)]
     assert evaluate.main(["--weights", "no-such-weights", *paths]) == 2
     assert "no-such-weights" in capsys.readouterr().err
+
+
+def _set(**values):
+    def change(document):
+        for row in document["annotations"]:
+            row.update(values)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda document: document.update(annotations=[]), "no annotation of .* can be used"),
+        (_set(iscrowd=1), "are crowds"),
+    ],
+)
+def test_nothing_to_be_found_is_a_failure_with_its_cause(places, predictor, capsys, change, why):
+    edit(places.annotations, change)
+    assert run(places, panoptic=False) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert re.search(f"there was nothing to be found.*{why}", said)
+
+
+def test_annotations_of_other_classes_than_the_model_s_are_named(places, predictor, capsys):
+    def of_an_own_class(document):
+        document["categories"].append({"id": 77, "name": "unicorn"})
+        _set(category_id=77)(document)
+
+    edit(places.annotations, of_an_own_class)
+    assert run(places, "--common-classes", panoptic=False) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith("are of the categories 77, and 3, 5, 9 are evaluated")
+
+
+def test_annotations_beyond_the_limit_are_named(places, predictor, capsys):
+    edit(places.annotations, lambda document: document["annotations"].pop(0))
+    assert run(places, "--limit", "1", panoptic=False) == 1
+    assert capsys.readouterr().err.splitlines()[-1].endswith("in pictures that were not measured")

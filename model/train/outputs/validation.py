@@ -16,6 +16,7 @@ from model.checkpoints.checkpoint import Checkpoint
 from model.datasets.sources import find_source
 from model.evaluation.data import EvaluationData, open_data
 from model.evaluation.measure import Task, evaluate
+from model.evaluation.nothing_found import why_no_numbers
 from model.pictures.decode import decode_image
 from model.prediction.predictor import PredictOptions, Predictor
 from model.train.outputs.keeper import Keeper, main_figure
@@ -67,7 +68,9 @@ class Validation:
         predictor, report = measure(checkpoint, self._data, training.device, progress=False)
         score, figures = score_of(report)
         words = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
-        logger.info("evaluation at iteration %d: %s", training.iteration, words)
+        why_empty = why_no_numbers(report, self._data)
+        level = logging.INFO if why_empty is None else logging.WARNING
+        logger.log(level, "evaluation at iteration %d: %s", training.iteration, why_empty or words)
         self._progress.record(figures, training.iteration)
         _append_report(keeper.folder, training.iteration, report)
         samples = keeper.folder / "samples" / f"{training.iteration:07d}"

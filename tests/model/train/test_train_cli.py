@@ -90,6 +90,16 @@ def test_trained_network_is_evaluated_alone(
     assert json.loads(capsys.readouterr().out)["pictures"]["measured"] == 4
 
 
+def test_evaluation_without_objects_says_why_and_fails(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crowd = {**toy_data.rectangle(1, 3, 0, 0, 30, 24), "iscrowd": 1}
+    data = toy_data.write(tmp_path, [(64, 80)], [crowd])
+    args = ["--eval-only", "--weights", str(trained / "last.safetensors"), "--eval-data", str(data)]
+    assert command.main([*args, "--device", "cpu"]) == 1
+    assert "instances_train.json are crowds (iscrowd: 1)" in capsys.readouterr().err
+
+
 def test_trained_network_is_a_start(trained: Path, data: str, tmp_path: Path) -> None:
     args = ["--weights", str(trained / "best.safetensors"), "--data", data, "--iterations", "1"]
     quick = ["--workers", "0", "--batch-size", "2", "--device", "cpu"]
