@@ -2,6 +2,7 @@
 
 A `ModelConfig` says everything that the answer for a picture depends on, besides the weights.
 It travels inside our checkpoints as JSON. The released configurations are in `presets.py`.
+Long because each part checks its own members where it is made.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Pictures in, results out, no state between calls.
 
 A notebook, the command line, the service, the evaluation and the benchmarks all go through
-`Predictor`: what is measured is what is served. The file is longer than most because two methods
-are typed twice, for one picture and for several.
+`Predictor`: what is measured is what is served. Long because two methods are typed twice, for one
+picture and for several.
 """
 # N images
 
