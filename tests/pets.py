@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -87,7 +88,9 @@ class KnowingPredictor:
         self.batches: list[list[tuple[int, ...]]] = []
         self.options: list[Any] = []
 
-    def segment(self, images, options, *, stages, batch_size):
+    def segment(
+        self, images: Sequence[np.ndarray], options: dict[str, Any], *, stages: Any, batch_size: int
+    ) -> list[Instances]:
         assert batch_size == len(images)
         self.batches.append([image.shape[:2] for image in images])
         self.options.append(options)
@@ -105,15 +108,19 @@ class KnowingPredictor:
             areas=np.array([mask.sum()]),
         )
 
-    def panoptic(self, images, options, *, stages, batch_size):
+    def panoptic(
+        self, images: Sequence[np.ndarray], options: dict[str, Any], *, stages: Any, batch_size: int
+    ) -> list[PanopticSegmentation]:
         self.options.append(options)
         return self._partitions(images)
 
-    def segment_and_panoptic(self, images, segment_options, panoptic_options, **how):
+    def segment_and_panoptic(
+        self, images: Sequence[np.ndarray], segment_options: Any, panoptic_options: Any, **how: Any
+    ) -> list[tuple[Instances, PanopticSegmentation]]:
         found = self.segment(images, segment_options, **how)
         return list(zip(found, self.panoptic(images, panoptic_options, **how), strict=True))
 
-    def _partitions(self, images) -> list[PanopticSegmentation]:
+    def _partitions(self, images: Sequence[np.ndarray]) -> list[PanopticSegmentation]:
         results = []
         for image in images:
             height, width = image.shape[:2]

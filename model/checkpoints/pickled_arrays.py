@@ -66,7 +66,9 @@ class PickledBuffer(PickledArray):
 
     __slots__ = ()
 
-    def __init__(self, raw: object, dtype: object, shape: object, order: object, *_: object):
+    def __init__(
+        self, raw: object, dtype: object, shape: object, order: object, *_: object
+    ) -> None:
         self._fill(raw, dtype, shape, order)
 
 

@@ -20,7 +20,9 @@ from model.network.layers import batch_norm
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions around a residual that the caller gives."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, norm: BatchNormKind):
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, norm: BatchNormKind
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
         self.bn1 = batch_norm(norm, out_channels)

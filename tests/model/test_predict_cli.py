@@ -1,5 +1,10 @@
+from __future__ import annotations
+
 import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +13,7 @@ from pycocotools import mask as coco
 
 from model import predict
 from model.coco_categories import COCO_PANOPTIC
+from model.prediction.options import PredictOptions
 from model.structures import Instances, PanopticSegmentation, Segment
 
 BUS = 5  # the network's class; COCO's id is 6
@@ -21,14 +27,16 @@ class FakePredictor:
         self.categories = COCO_PANOPTIC
         self.device = SimpleNamespace(type="cpu")
         self.batches: list[list[tuple[int, ...]]] = []
-        self.options = None
+        self.options: PredictOptions | None = None
 
-    def _left_half(self, image):
+    def _left_half(self, image: np.ndarray) -> np.ndarray:
         mask = np.zeros(image.shape[:2], dtype=np.uint8, order="F")
         mask[:, : image.shape[1] // 2] = 1
         return mask
 
-    def segment(self, images, options, *, batch_size):
+    def segment(
+        self, images: Sequence[np.ndarray], options: PredictOptions, *, batch_size: int
+    ) -> list[Instances]:
         assert batch_size >= max(1, len(images))  # so it is never taken apart
         self.batches.append([image.shape for image in images])
         self.options = options
@@ -45,7 +53,9 @@ class FakePredictor:
             for image in images
         ]
 
-    def panoptic(self, images, options, *, batch_size):
+    def panoptic(
+        self, images: Sequence[np.ndarray], options: PredictOptions, *, batch_size: int
+    ) -> list[PanopticSegmentation]:
         assert batch_size >= max(1, len(images))  # so it is never taken apart
         self.batches.append([image.shape for image in images])
         self.options = options
@@ -68,20 +78,20 @@ class FakePredictor:
 
 
 @pytest.fixture
-def predictor(monkeypatch):
+def predictor(monkeypatch: pytest.MonkeyPatch) -> FakePredictor:
     fake = FakePredictor()
     monkeypatch.setattr(predict, "open_predictor", lambda args: (fake, fake.config.name, "0f3a"))
     return fake
 
 
 @pytest.fixture
-def panoptic_predictor(predictor):
+def panoptic_predictor(predictor: FakePredictor) -> FakePredictor:
     predictor.config.is_panoptic = True
     return predictor
 
 
 @pytest.fixture
-def picture(tmp_path):
+def picture(tmp_path: Path) -> Callable[..., str]:
     """Make a picture of that name and size, and return its path as text."""
 
     def make(name: str, width: int = 40, height: int = 20) -> str:
@@ -97,7 +107,9 @@ def run(*arguments: object) -> int:
     return predict.main([str(argument) for argument in arguments])
 
 
-def test_the_answer_goes_to_standard_output_with_paths_as_given(predictor, picture, capsys):
+def test_the_answer_goes_to_standard_output_with_paths_as_given(
+    predictor: FakePredictor, picture: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     names = [picture("b.png"), picture("a.jpg", 30, 10)]
     assert run(*names) == 0
     answer = json.loads(capsys.readouterr().out)
@@ -119,8 +131,11 @@ def test_the_answer_goes_to_standard_output_with_paths_as_given(predictor, pictu
 
 
 def test_the_answer_goes_to_a_file_and_the_summary_to_standard_error(
-    predictor, picture, tmp_path, capsys
-):
+    predictor: FakePredictor,
+    picture: Callable[..., str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     output = tmp_path / "out.json"
     assert run(picture("a.png"), "--output", output) == 0
     assert len(json.loads(output.read_text())["images"]) == 1
@@ -131,8 +146,11 @@ def test_the_answer_goes_to_a_file_and_the_summary_to_standard_error(
 
 
 def test_a_folder_gives_its_pictures_in_order_and_nothing_else(
-    predictor, picture, tmp_path, capsys
-):
+    predictor: FakePredictor,
+    picture: Callable[..., str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     for name in ("c.png", "a.JPG", "b.webp", "inner/d.png", ".hidden.png"):
         picture(name)
     (tmp_path / "notes.txt").write_text("no picture")
@@ -141,7 +159,12 @@ def test_a_folder_gives_its_pictures_in_order_and_nothing_else(
     assert [i["id"] for i in images] == [str(tmp_path / n) for n in ("a.JPG", "b.webp", "c.png")]
 
 
-def test_recursive_reaches_the_folders_inside(predictor, picture, tmp_path, capsys):
+def test_recursive_reaches_the_folders_inside(
+    predictor: FakePredictor,
+    picture: Callable[..., str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     picture("c.png")
     picture("inner/d.png")
     assert run(tmp_path, "--recursive") == 0
@@ -149,7 +172,12 @@ def test_recursive_reaches_the_folders_inside(predictor, picture, tmp_path, caps
     assert [i["id"] for i in images] == [str(tmp_path / n) for n in ("c.png", "inner/d.png")]
 
 
-def test_a_bad_picture_is_named_and_the_rest_is_done(predictor, picture, tmp_path, capsys):
+def test_a_bad_picture_is_named_and_the_rest_is_done(
+    predictor: FakePredictor,
+    picture: Callable[..., str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no picture")
     missing = tmp_path / "missing.png"
@@ -163,7 +191,9 @@ def test_a_bad_picture_is_named_and_the_rest_is_done(predictor, picture, tmp_pat
     assert lines[2] == "2 pictures, 2 instances, 2 failed"
 
 
-def test_pictures_go_to_the_predictor_in_batches(predictor, picture, capsys):
+def test_pictures_go_to_the_predictor_in_batches(
+    predictor: FakePredictor, picture: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     names = [picture(f"{i}.png", 10 + i, 8) for i in range(5)]
     assert run(*names, "--batch-size", 2) == 0
     assert [[shape[1] for shape in batch] for batch in predictor.batches] == [
@@ -173,7 +203,9 @@ def test_pictures_go_to_the_predictor_in_batches(predictor, picture, capsys):
     ]
 
 
-def test_options_reach_the_predictor(predictor, picture, capsys):
+def test_options_reach_the_predictor(
+    predictor: FakePredictor, picture: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     run(picture("a.png"), "--score-threshold", 0.7, "--classes", "person, Car,6",
         "--max-instances", 3, "--masks", "none")  # fmt: skip
     options = predictor.options
@@ -183,7 +215,9 @@ def test_options_reach_the_predictor(predictor, picture, capsys):
     assert not options.masks
 
 
-def test_defaults_are_those_of_the_server(predictor, picture, capsys):
+def test_defaults_are_those_of_the_server(
+    predictor: FakePredictor, picture: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     run(picture("a.png"))
     assert predictor.options.score_threshold == 0.3
     assert predictor.options.category_ids is None
@@ -191,7 +225,11 @@ def test_defaults_are_those_of_the_server(predictor, picture, capsys):
     assert predictor.options.masks
 
 
-def test_a_panoptic_model_answers_segments(panoptic_predictor, picture, capsys):
+def test_a_panoptic_model_answers_segments(
+    panoptic_predictor: FakePredictor,
+    picture: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert run(picture("a.png"), "--masks", "png") == 0
     captured = capsys.readouterr()
     image = json.loads(captured.out)["images"][0]
@@ -202,18 +240,29 @@ def test_a_panoptic_model_answers_segments(panoptic_predictor, picture, capsys):
     assert captured.err == "1 picture, 1 segment\n"
 
 
-def test_a_panoptic_model_answers_instances_when_asked(panoptic_predictor, picture, capsys):
+def test_a_panoptic_model_answers_instances_when_asked(
+    panoptic_predictor: FakePredictor,
+    picture: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert run(picture("a.png"), "--task", "instance") == 0
     assert "instances" in json.loads(capsys.readouterr().out)["images"][0]
 
 
-def test_polygons_are_given_when_asked(predictor, picture, capsys):
+def test_polygons_are_given_when_asked(
+    predictor: FakePredictor, picture: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     run(picture("a.png"), "--masks", "polygon")
     row = json.loads(capsys.readouterr().out)["images"][0]["instances"][0]
     assert (row["segmentation"], row["holes"]) == ([[0, 0, 20, 0, 20, 20, 0, 20]], [])
 
 
-def test_an_overlay_of_one_picture_is_one_file(predictor, picture, tmp_path, capsys):
+def test_an_overlay_of_one_picture_is_one_file(
+    predictor: FakePredictor,
+    picture: Callable[..., str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     overlay = tmp_path / "new" / "out.jpg"
     assert run(picture("a.png", 120, 90), "--overlay", overlay, "--masks", "none") == 0
     drawn = Image.open(overlay)
@@ -224,14 +273,24 @@ def test_an_overlay_of_one_picture_is_one_file(predictor, picture, tmp_path, cap
     assert "segmentation" not in row
 
 
-def test_overlays_of_several_pictures_are_a_folder(panoptic_predictor, picture, tmp_path, capsys):
+def test_overlays_of_several_pictures_are_a_folder(
+    panoptic_predictor: FakePredictor,
+    picture: Callable[..., str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     names = [picture("a.png"), picture("b.webp"), picture("one/c.jpg"), picture("two/c.jpg")]
     assert run(*names, "--overlay", tmp_path / "out") == 0
     made = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert made == ["a.png", "b.webp.png", "c-2.jpg", "c.jpg"]
 
 
-def test_overlays_of_a_folder_keep_its_shape(predictor, picture, tmp_path, capsys):
+def test_overlays_of_a_folder_keep_its_shape(
+    predictor: FakePredictor,
+    picture: Callable[..., str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     picture("in/a.png")
     picture("in/deep/a.png")
     assert run(tmp_path / "in", "--recursive", "--overlay", tmp_path / "out") == 0
@@ -239,7 +298,12 @@ def test_overlays_of_a_folder_keep_its_shape(predictor, picture, tmp_path, capsy
     assert made == ["a.png", "deep/a.png"]
 
 
-def test_an_overlay_never_replaces_a_picture(predictor, picture, tmp_path, capsys):
+def test_an_overlay_never_replaces_a_picture(
+    predictor: FakePredictor,
+    picture: Callable[..., str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     name = picture("a.png")
     before = (tmp_path / "a.png").read_bytes()
     assert run(name, "--overlay", name) == 2
@@ -257,7 +321,13 @@ def test_an_overlay_never_replaces_a_picture(predictor, picture, tmp_path, capsy
         (["--output", "nowhere/out.json"], "--output nowhere/out.json"),
     ],
 )
-def test_a_contradiction_is_one_line_and_code_2(predictor, picture, capsys, arguments, message):
+def test_a_contradiction_is_one_line_and_code_2(
+    predictor: FakePredictor,
+    picture: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+    arguments: Any,
+    message: str,
+) -> None:
     assert run(picture("a.png"), *arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -276,7 +346,9 @@ def test_a_contradiction_is_one_line_and_code_2(predictor, picture, capsys, argu
         ["--unknown"],
     ],
 )
-def test_a_bad_argument_is_one_line_and_code_2(picture, capsys, arguments):
+def test_a_bad_argument_is_one_line_and_code_2(
+    picture: Callable[..., str], capsys: pytest.CaptureFixture[str], arguments: Any
+) -> None:
     with pytest.raises(SystemExit) as caught:
         run(picture("a.png"), *arguments)
     assert caught.value.code == 2
@@ -285,24 +357,38 @@ def test_a_bad_argument_is_one_line_and_code_2(picture, capsys, arguments):
     assert arguments[0] in error
 
 
-def test_one_overlay_file_for_several_pictures_is_refused(predictor, picture, tmp_path, capsys):
+def test_one_overlay_file_for_several_pictures_is_refused(
+    predictor: FakePredictor,
+    picture: Callable[..., str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert run(picture("a.png"), picture("b.png"), "--overlay", tmp_path / "out.png") == 2
     assert "give a folder" in capsys.readouterr().err
 
 
-def test_a_folder_without_pictures_is_refused(predictor, tmp_path, capsys):
+def test_a_folder_without_pictures_is_refused(
+    predictor: FakePredictor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(tmp_path) == 2
     assert "folder without pictures" in capsys.readouterr().err
 
 
-def test_nothing_is_loaded_when_no_picture_exists(monkeypatch, tmp_path, capsys):
+def test_nothing_is_loaded_when_no_picture_exists(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(predict, "open_predictor", lambda args: pytest.fail("was opened"))
     assert run(tmp_path / "missing.png") == 2
     assert "no such file or folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("error", [ValueError("no such model"), OSError("no network")])
-def test_weights_that_cannot_be_had_are_one_line_and_code_2(monkeypatch, picture, capsys, error):
+def test_weights_that_cannot_be_had_are_one_line_and_code_2(
+    monkeypatch: pytest.MonkeyPatch,
+    picture: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+    error: Any,
+) -> None:
     def refuse(args: object) -> None:
         raise error
 
@@ -312,8 +398,12 @@ def test_weights_that_cannot_be_had_are_one_line_and_code_2(monkeypatch, picture
 
 
 def test_an_interruption_ends_with_code_130_and_leaves_no_output(
-    predictor, picture, tmp_path, capsys, monkeypatch
-):
+    predictor: FakePredictor,
+    picture: Callable[..., str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def interrupt(images: object, options: object, **_: object) -> None:
         raise KeyboardInterrupt
 
@@ -323,6 +413,8 @@ def test_an_interruption_ends_with_code_130_and_leaves_no_output(
     assert not output.exists()
 
 
-def test_an_unknown_device_is_refused_before_weights_are_read(picture, capsys):
+def test_an_unknown_device_is_refused_before_weights_are_read(
+    picture: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(picture("a.png"), "--device", "toaster", "--weights", "missing.pth") == 2
     assert "device toaster: give auto, cpu, cuda or cuda:1" in capsys.readouterr().err

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import base64
 import io
 import json
@@ -53,7 +55,7 @@ def make_partition(with_masks: bool = True) -> PanopticSegmentation:
     return PanopticSegmentation(segment_ids=segment_ids, segments=[thing, stuff])
 
 
-def test_an_instance_has_the_members_of_the_contract():
+def test_an_instance_has_the_members_of_the_contract() -> None:
     answer = segment_answer(make_instances((BUS, 0.75, 2)), COCO, image_id="bus.jpg", masks="rle")
     assert answer == {
         "id": "bus.jpg",
@@ -75,7 +77,7 @@ def test_an_instance_has_the_members_of_the_contract():
     }
 
 
-def test_instances_are_sorted_by_score_then_category_id_then_x():
+def test_instances_are_sorted_by_score_then_category_id_then_x() -> None:
     instances = make_instances(
         (PERSON, 0.5, 4), (BENCH, 0.5, 0), (BUS, 0.5, 3), (BUS, 0.5, 1), (PERSON, 0.25, 0),
         (BENCH, 0.875, 2),
@@ -86,20 +88,20 @@ def test_instances_are_sorted_by_score_then_category_id_then_x():
     ]  # fmt: skip
 
 
-def test_sorting_keeps_each_mask_with_its_instance():
+def test_sorting_keeps_each_mask_with_its_instance() -> None:
     instances = make_instances((PERSON, 0.25, 0), (PERSON, 0.5, 5))
     rows = segment_answer(instances, COCO, image_id=None, masks="polygon")["instances"]
     assert [row["segmentation"][0][0] for row in rows] == [5, 0]
 
 
-def test_numbers_are_shortened_to_what_they_are_worth():
+def test_numbers_are_shortened_to_what_they_are_worth() -> None:
     instances = make_instances((PERSON, 0.1, 1 / 3))
     row = segment_answer(instances, COCO, image_id=None, masks="none")["instances"][0]
     assert row["score"] == 0.1
     assert row["bbox"] == [0.333, 1.0, 3.0, 2.0]
 
 
-def test_polygons_come_with_the_indexes_of_their_holes():
+def test_polygons_come_with_the_indexes_of_their_holes() -> None:
     mask = np.zeros((HEIGHT, WIDTH), dtype=np.uint8, order="F")
     mask[0:3, 0:3] = 1
     mask[1, 1] = 0
@@ -115,34 +117,34 @@ def test_polygons_come_with_the_indexes_of_their_holes():
     ]
 
 
-def test_without_masks_there_is_no_segmentation_and_a_known_area_stays():
+def test_without_masks_there_is_no_segmentation_and_a_known_area_stays() -> None:
     row = segment_answer(make_instances((BUS, 0.5, 2)), COCO, image_id=None, masks="none")
     assert "segmentation" not in row["instances"][0]
     assert row["instances"][0]["area"] == 6
 
 
-def test_an_unknown_area_is_absent():
+def test_an_unknown_area_is_absent() -> None:
     instances = make_instances((BUS, 0.5, 2), with_masks=False)
     row = segment_answer(instances, COCO, image_id=None, masks="none")["instances"][0]
     assert set(row) == {"category_id", "category", "score", "bbox"}
 
 
-def test_masks_that_were_not_made_cannot_be_given():
+def test_masks_that_were_not_made_cannot_be_given() -> None:
     instances = make_instances((BUS, 0.5, 2), with_masks=False)
     with pytest.raises(ValueError, match="made without masks"):
         segment_answer(instances, COCO, image_id=None, masks="rle")
 
 
-def test_an_unknown_kind_of_mask_is_refused():
+def test_an_unknown_kind_of_mask_is_refused() -> None:
     with pytest.raises(ValueError, match=r"'png'.*rle, polygon, none"):
         segment_answer(make_instances(), COCO, image_id=None, masks="png")
 
 
-def test_a_picture_without_instances_has_an_empty_list():
+def test_a_picture_without_instances_has_an_empty_list() -> None:
     assert segment_answer(make_instances(), COCO, image_id=None, masks="rle")["instances"] == []
 
 
-def test_answers_are_plain_json():
+def test_answers_are_plain_json() -> None:
     images = [
         segment_answer(make_instances((BUS, 0.7, 2)), COCO, image_id=None, masks="polygon"),
         panoptic_answer(make_partition(), COCO_PANOPTIC, image_id="a", masks="rle"),
@@ -153,7 +155,7 @@ def test_answers_are_plain_json():
     assert whole["images"] == images
 
 
-def test_segments_have_the_members_of_the_contract():
+def test_segments_have_the_members_of_the_contract() -> None:
     answer = panoptic_answer(make_partition(), COCO_PANOPTIC, image_id=None, masks="rle")
     thing, stuff = answer["segments"]
     assert (answer["id"], answer["width"], answer["height"]) == (None, WIDTH, HEIGHT)
@@ -170,7 +172,7 @@ def test_segments_have_the_members_of_the_contract():
     }  # fmt: skip
 
 
-def test_the_panoptic_png_holds_the_partition():
+def test_the_panoptic_png_holds_the_partition() -> None:
     result = make_partition(with_masks=False)
     answer = panoptic_answer(result, COCO_PANOPTIC, image_id=None, masks="png")
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["png"])))).astype(int)
@@ -179,19 +181,19 @@ def test_the_panoptic_png_holds_the_partition():
     assert all("segmentation" not in segment for segment in answer["segments"])
 
 
-def test_large_ids_use_all_three_channels():
+def test_large_ids_use_all_three_channels() -> None:
     data = panoptic_png(np.array([[0x030201, 0]], dtype=np.int32))
     np.testing.assert_array_equal(
         np.asarray(Image.open(io.BytesIO(data))), [[[1, 2, 3], [0, 0, 0]]]
     )
 
 
-def test_segments_without_masks_cannot_give_run_lengths():
+def test_segments_without_masks_cannot_give_run_lengths() -> None:
     with pytest.raises(ValueError, match="made without masks"):
         panoptic_answer(make_partition(with_masks=False), COCO_PANOPTIC, image_id=None, masks="rle")
 
 
-def test_ids_and_names_are_the_data_sets_own():
+def test_ids_and_names_are_the_data_sets_own() -> None:
     own = Categories(
         name="own", things=tuple(Category(id=40 + i, name=f"thing {i}") for i in range(6))
     )
@@ -200,7 +202,7 @@ def test_ids_and_names_are_the_data_sets_own():
     assert (row["category_id"], row["category"]) == (45, "thing 5")
 
 
-def test_scores_that_are_told_alike_are_ties():
+def test_scores_that_are_told_alike_are_ties() -> None:
     instances = make_instances((BUS, 0.5000001, 0), (PERSON, 0.5, 0))
     rows = segment_answer(instances, COCO, image_id=None, masks="none")["instances"]
     assert [(row["category_id"], row["score"]) for row in rows] == [(1, 0.5), (6, 0.5)]

@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import contextlib
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,20 +20,22 @@ NAMES = (
 )
 
 
-def boxes(*rows: tuple[float, float, float, float], categories=None) -> Shapes:
+def boxes(*rows: tuple[float, float, float, float], categories: Any = None) -> Shapes:
     xywh = np.array(rows, dtype=np.float64).reshape(-1, 4)
     ids = np.array(categories or [CAT] * len(rows), dtype=np.int64)
     return Shapes(shapes=xywh, category_ids=ids, areas=xywh[:, 2] * xywh[:, 3])
 
 
-def score(found: Shapes, scores, truth: Shapes, crowd=None, category_ids=(CAT,)):
+def score(
+    found: Shapes, scores: Any, truth: Shapes, crowd: Any = None, category_ids: Any = (CAT,)
+) -> AveragePrecision:
     precision = AveragePrecision(category_ids)
     crowd = np.zeros(len(truth.areas), bool) if crowd is None else np.array(crowd)
     precision.add(1, found, np.array(scores, dtype=np.float64), truth, crowd)
     return precision
 
 
-def test_perfect_boxes_have_an_ap_of_one():
+def test_perfect_boxes_have_an_ap_of_one() -> None:
     truth = boxes((10, 10, 50, 50), (100, 10, 50, 40))
     numbers = score(truth, [0.9, 0.8], truth).numbers()
     assert numbers["AP"] == pytest.approx(1.0)
@@ -39,11 +44,11 @@ def test_perfect_boxes_have_an_ap_of_one():
     assert numbers["AR_1"] == 0.5  # one detection finds one of two
 
 
-def test_the_names_of_the_twelve_numbers_are_in_cocos_order():
+def test_the_names_of_the_twelve_numbers_are_in_cocos_order() -> None:
     assert tuple(score(boxes(), [], boxes()).numbers()) == NAMES
 
 
-def test_a_box_shifted_to_an_iou_of_two_thirds_counts_up_to_that_threshold():
+def test_a_box_shifted_to_an_iou_of_two_thirds_counts_up_to_that_threshold() -> None:
     # 100 wide, shifted by 20: shared 80 of 120. Of 0.50, 0.55 … 0.95, four are at most 2/3.
     numbers = score(boxes((20, 0, 100, 100)), [0.9], boxes((0, 0, 100, 100))).numbers()
     assert numbers["AP"] == pytest.approx(0.4)
@@ -52,17 +57,17 @@ def test_a_box_shifted_to_an_iou_of_two_thirds_counts_up_to_that_threshold():
     assert numbers["AR_100"] == pytest.approx(0.4)
 
 
-def test_half_of_the_truth_found_gives_the_recall_points_up_to_one_half():
+def test_half_of_the_truth_found_gives_the_recall_points_up_to_one_half() -> None:
     numbers = score(boxes((0, 0, 50, 50)), [0.9], boxes((0, 0, 50, 50), (200, 0, 50, 50))).numbers()
     assert numbers["AP"] == pytest.approx(51 / 101)  # recall 0.00, 0.01 … 0.50
 
 
-def test_a_better_scored_false_detection_halves_the_precision():
+def test_a_better_scored_false_detection_halves_the_precision() -> None:
     found = boxes((300, 300, 50, 50), (0, 0, 50, 50))
     assert score(found, [0.9, 0.8], boxes((0, 0, 50, 50))).numbers()["AP"] == pytest.approx(0.5)
 
 
-def test_a_second_detection_of_one_truth_is_false():
+def test_a_second_detection_of_one_truth_is_false() -> None:
     found = boxes((0, 0, 50, 50), (0, 0, 50, 50), (200, 0, 50, 50))
     truth = boxes((0, 0, 50, 50), (200, 0, 50, 50))
     # True, false, true: precision 1 up to recall 1/2, then 2/3.
@@ -70,23 +75,23 @@ def test_a_second_detection_of_one_truth_is_false():
     assert numbers["AP50"] == pytest.approx((51 + 50 * 2 / 3) / 101)
 
 
-def test_detections_inside_a_crowd_do_no_harm_and_the_crowd_need_not_be_found():
+def test_detections_inside_a_crowd_do_no_harm_and_the_crowd_need_not_be_found() -> None:
     truth = boxes((0, 0, 50, 50), (200, 200, 200, 200))
     found = boxes((0, 0, 50, 50), (210, 210, 30, 30), (300, 300, 40, 40))
     crowd = [False, True]
     assert score(found, [0.5, 0.9, 0.8], truth, crowd).numbers()["AP"] == pytest.approx(1.0)
 
 
-def test_without_detections_the_numbers_are_zero():
+def test_without_detections_the_numbers_are_zero() -> None:
     numbers = score(boxes(), [], boxes((0, 0, 50, 50))).numbers()
     assert (numbers["AP"], numbers["AR_100"]) == (0.0, 0.0)
 
 
-def test_without_truth_there_are_no_numbers():
+def test_without_truth_there_are_no_numbers() -> None:
     assert set(score(boxes((0, 0, 50, 50)), [0.9], boxes()).numbers().values()) == {None}
 
 
-def test_a_category_that_does_not_occur_leaves_the_mean_alone():
+def test_a_category_that_does_not_occur_leaves_the_mean_alone() -> None:
     truth = boxes((0, 0, 50, 50))
     precision = score(truth, [0.9], truth, category_ids=(CAT, DOG))
     assert precision.numbers()["AP"] == pytest.approx(1.0)
@@ -95,7 +100,7 @@ def test_a_category_that_does_not_occur_leaves_the_mean_alone():
     assert (dog["num_truths"], dog["AP"]) == (0, None)
 
 
-def test_the_right_box_with_the_wrong_category_is_not_a_match():
+def test_the_right_box_with_the_wrong_category_is_not_a_match() -> None:
     truth = boxes((0, 0, 50, 50))
     found = boxes((0, 0, 50, 50), categories=[DOG])
     assert score(found, [0.9], truth, category_ids=(CAT, DOG)).numbers()["AP"] == 0.0
@@ -105,21 +110,21 @@ def test_the_right_box_with_the_wrong_category_is_not_a_match():
     ("side", "sizes"),
     [(31, ["small"]), (32, ["small", "medium"]), (96, ["medium", "large"]), (97, ["large"])],
 )
-def test_both_ends_of_an_area_range_belong_to_it(side, sizes):
+def test_both_ends_of_an_area_range_belong_to_it(side: int, sizes: Any) -> None:
     truth = boxes((0, 0, side, side))
     numbers = score(truth, [0.9], truth).numbers()
     assert [s for s in ("small", "medium", "large") if numbers[f"AP_{s}"] is not None] == sizes
 
 
 @pytest.mark.parametrize(("side", "expected"), [(32, 0.5), (33, 1.0)])
-def test_a_false_detection_outside_the_area_range_does_no_harm(side, expected):
+def test_a_false_detection_outside_the_area_range_does_no_harm(side: int, expected: float) -> None:
     found = boxes((300, 300, side, side), (0, 0, 20, 20))
     numbers = score(found, [0.9, 0.8], boxes((0, 0, 20, 20))).numbers()
     assert numbers["AP_small"] == pytest.approx(expected)
     assert numbers["AP"] == pytest.approx(0.5)
 
 
-def test_masks_are_compared_by_pixels():
+def test_masks_are_compared_by_pixels() -> None:
     full = np.zeros((20, 20), np.uint8, order="F")
     full[:10, :10] = 1
     half = full.copy(order="F")
@@ -135,12 +140,12 @@ def test_masks_are_compared_by_pixels():
     assert score(one, [0.9], other).numbers()["AP"] == pytest.approx(0.3)
 
 
-def test_shapes_without_a_category_each_are_refused():
+def test_shapes_without_a_category_each_are_refused() -> None:
     with pytest.raises(ValueError, match="2 shapes, 1 categories and 2 areas"):
         Shapes(shapes=np.zeros((2, 4)), category_ids=np.zeros(1), areas=np.zeros(2))
 
 
-def _random_picture(rng, image_id: int) -> tuple[list, list]:
+def _random_picture(rng: np.random.Generator, image_id: int) -> tuple[list, list]:
     """Truth and detections as COCO's rows, sizes over all ranges, many ties and near misses."""
     truth, found = [], []
     for _ in range(rng.integers(0, 12)):
@@ -156,7 +161,7 @@ def _random_picture(rng, image_id: int) -> tuple[list, list]:
     return truth, found
 
 
-def _rle(row: dict):
+def _rle(row: dict[str, Any]) -> Any:
     """An L in the box, so that masks overlap otherwise than boxes do."""
     x, y, w, h = row["bbox"]
     mask = np.zeros((SIZE, SIZE), np.uint8, order="F")
@@ -189,7 +194,7 @@ def _yardstick(truth: list, found: list, image_ids: list, kind: str) -> list[flo
 
 @pytest.mark.parametrize("kind", ["bbox", "segm"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_numbers_equal_pycocotools_on_random_detections(kind, seed):
+def test_numbers_equal_pycocotools_on_random_detections(kind: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     precision = AveragePrecision([3, CAT, DOG])
     all_truth, all_found = [], []
@@ -224,7 +229,7 @@ def test_numbers_equal_pycocotools_on_random_detections(kind, seed):
     assert numbers == pytest.approx(expected, abs=1e-12)
 
 
-def test_only_the_hundred_best_detections_of_a_category_in_a_picture_count():
+def test_only_the_hundred_best_detections_of_a_category_in_a_picture_count() -> None:
     found = boxes(*[(300 + i, 300, 5, 5) for i in range(100)], (0, 0, 50, 50))
     scores = [0.9] * 100 + [0.1]
     assert score(found, scores, boxes((0, 0, 50, 50))).numbers()["AR_100"] == 0.0

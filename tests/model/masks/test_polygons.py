@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from pycocotools import mask as coco
@@ -41,7 +43,7 @@ def fill(rings: list[list[float]], holes: list[int], height: int, width: int) ->
     return filled
 
 
-def test_a_crop_is_tight_and_says_where_it_lies():
+def test_a_crop_is_tight_and_says_where_it_lies() -> None:
     mask = np.zeros((50, 70), dtype=bool)
     mask[10:13, 20:24] = picture("####", "#..#", "####")
     crop, top, left = crop_of(encode(mask))
@@ -49,7 +51,7 @@ def test_a_crop_is_tight_and_says_where_it_lies():
     np.testing.assert_array_equal(crop, mask[10:13, 20:24])
 
 
-def test_crops_put_back_are_the_masks_that_pycocotools_decodes():
+def test_crops_put_back_are_the_masks_that_pycocotools_decodes() -> None:
     for mask in random_masks():
         crop, top, left = crop_of(encode(mask))
         back = np.zeros_like(mask)
@@ -60,19 +62,19 @@ def test_crops_put_back_are_the_masks_that_pycocotools_decodes():
             assert all(side.any() for side in sides)
 
 
-def test_an_empty_mask_has_an_empty_crop_and_no_rings():
+def test_an_empty_mask_has_an_empty_crop_and_no_rings() -> None:
     rle = encode(np.zeros((9, 11), dtype=bool))
     crop, top, left = crop_of(rle)
     assert (crop.shape, crop.dtype, top, left) == ((0, 0), bool, 0, 0)
     assert polygons(rle) == ([], [])
 
 
-def test_a_run_over_several_columns_is_one_block():
+def test_a_run_over_several_columns_is_one_block() -> None:
     crop, top, left = crop_of(encode(np.ones((3, 5), dtype=bool)))
     assert (crop.shape, crop.all(), top, left) == ((3, 5), True, 0, 0)
 
 
-def test_runs_of_no_length_are_allowed():
+def test_runs_of_no_length_are_allowed() -> None:
     # 3×2, column-major: 1 background, 2 object, 0 background, 1 object, 2 background.
     rle = RLE(size=[3, 2], counts=b"120" + _delta(1 - 2) + _delta(2 - 0))
     crop, top, left = crop_of(rle)
@@ -84,7 +86,7 @@ def _delta(value: int) -> bytes:
     return bytes([48 + (value & 0x1F)])
 
 
-def test_long_runs_and_falling_differences_are_decompressed():
+def test_long_runs_and_falling_differences_are_decompressed() -> None:
     mask = np.zeros((1000, 1000), dtype=bool)
     mask[5:900, 300:302] = True
     mask[7:9, 900] = True
@@ -93,28 +95,28 @@ def test_long_runs_and_falling_differences_are_decompressed():
     )
 
 
-def test_counts_that_do_not_fill_the_picture_are_refused():
+def test_counts_that_do_not_fill_the_picture_are_refused() -> None:
     with pytest.raises(ValueError, match="8×3"):
         crop_of(RLE(size=[3, 8], counts=b"12"))
 
 
-def test_counts_that_end_inside_a_number_are_refused():
+def test_counts_that_end_inside_a_number_are_refused() -> None:
     with pytest.raises(ValueError, match="inside a number"):
         crop_of(RLE(size=[3, 8], counts=b"1Q"))
 
 
-def test_a_single_pixel_is_a_unit_square():
+def test_a_single_pixel_is_a_unit_square() -> None:
     mask = np.zeros((9, 9), dtype=bool)
     mask[4, 6] = True
     assert polygons(encode(mask)) == ([[6, 4, 7, 4, 7, 5, 6, 5]], [])
 
 
-def test_only_corners_are_given():
+def test_only_corners_are_given() -> None:
     rings, _ = polygons(encode(picture("...", ".##", ".##", ".#.")))
     assert rings == [[1, 1, 3, 1, 3, 3, 2, 3, 2, 4, 1, 4]]
 
 
-def test_every_part_and_every_hole_has_a_ring():
+def test_every_part_and_every_hole_has_a_ring() -> None:
     rings, holes = polygons(encode(picture("###..", "#.#.#", "###.#")))
     assert len(rings) == 3
     areas = [signed_area(ring) for ring in rings]
@@ -123,13 +125,13 @@ def test_every_part_and_every_hole_has_a_ring():
 
 
 @pytest.mark.parametrize("rows", [("#.", ".#"), (".#", "#.")])
-def test_pixels_that_touch_at_a_corner_are_apart(rows):
+def test_pixels_that_touch_at_a_corner_are_apart(rows: list[str]) -> None:
     rings, holes = polygons(encode(picture(*rows)))
     assert [signed_area(ring) for ring in rings] == [1, 1]
     assert holes == []
 
 
-def test_a_part_inside_a_hole_is_no_hole():
+def test_a_part_inside_a_hole_is_no_hole() -> None:
     mask = np.zeros((7, 7), dtype=bool)
     mask[1:6, 1:6] = picture("#####", "#...#", "#.#.#", "#...#", "#####")
     rings, holes = polygons(encode(mask))
@@ -137,20 +139,20 @@ def test_a_part_inside_a_hole_is_no_hole():
     assert holes == [1]
 
 
-def test_the_area_inside_the_rings_is_the_number_of_pixels():
+def test_the_area_inside_the_rings_is_the_number_of_pixels() -> None:
     for mask in random_masks():
         rings, _ = polygons(encode(mask))
         assert sum(signed_area(ring) for ring in rings) == mask.sum()
 
 
-def test_holes_are_exactly_the_rings_of_negative_area():
+def test_holes_are_exactly_the_rings_of_negative_area() -> None:
     for mask in random_masks():
         rings, holes = polygons(encode(mask))
         assert holes == [i for i, ring in enumerate(rings) if signed_area(ring) < 0]
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")  # pycocotools' own
-def test_rings_filled_by_pycocotools_give_the_mask_back():
+def test_rings_filled_by_pycocotools_give_the_mask_back() -> None:
     for mask in random_masks():
         rings, holes = polygons(encode(mask))
         np.testing.assert_array_equal(fill(rings, holes, *mask.shape), mask)

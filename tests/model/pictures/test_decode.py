@@ -1,6 +1,9 @@
+from __future__ import annotations
+
 import io
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,7 +62,7 @@ def png_header(width: int, height: int) -> bytes:
         ("WEBP", {"lossless": True}),
     ],
 )
-def test_a_lossless_picture_keeps_every_pixel(format_name, options):
+def test_a_lossless_picture_keeps_every_pixel(format_name: str, options: dict[str, Any]) -> None:
     image = decode_image(encode(COLOURS, format_name, **options))
     np.testing.assert_array_equal(image, COLOURS)
     assert image.dtype == np.uint8
@@ -71,7 +74,7 @@ def test_a_lossless_picture_keeps_every_pixel(format_name, options):
     ("format_name", "options"),
     [("JPEG", {}), ("JPEG", {"progressive": True}), ("WEBP", {}), ("MPO", {})],
 )
-def test_a_lossy_picture_stays_close(format_name, options):
+def test_a_lossy_picture_stays_close(format_name: str, options: dict[str, Any]) -> None:
     image = decode_image(encode(SMOOTH, format_name, quality=95, **options))
     assert image.shape == SMOOTH.shape
     assert np.abs(image.astype(int) - SMOOTH).mean() < 3
@@ -81,22 +84,22 @@ def test_a_lossy_picture_stays_close(format_name, options):
     ("format_name", "name"),
     [("JPEG", "JPEG"), ("PNG", "PNG"), ("WEBP", "WebP"), ("BMP", "BMP"), ("TIFF", "TIFF")],
 )
-def test_the_header_gives_format_and_size(format_name, name):
+def test_the_header_gives_format_and_size(format_name: str, name: str) -> None:
     header = read_header(encode(SMOOTH, format_name))
     assert (header.format, header.height, header.width) == (name, 48, 64)
 
 
 @pytest.mark.parametrize("options", [{"lossless": True}, {"exif": orientation(1)}])
-def test_the_header_of_every_kind_of_webp_gives_its_size(options):
+def test_the_header_of_every_kind_of_webp_gives_its_size(options: dict[str, Any]) -> None:
     header = read_header(encode(SMOOTH, "WEBP", **options))
     assert (header.height, header.width) == (48, 64)
 
 
-def test_the_header_is_read_without_the_pixels():
+def test_the_header_is_read_without_the_pixels() -> None:
     assert read_header(encode(SMOOTH, "PNG")[:40]).width == 64
 
 
-def test_the_header_gives_the_size_as_stored():
+def test_the_header_gives_the_size_as_stored() -> None:
     header = read_header(encode(SMOOTH, "JPEG", exif=orientation(6)))
     assert (header.height, header.width) == (48, 64)
 
@@ -117,7 +120,9 @@ def test_the_header_gives_the_size_as_stored():
 @pytest.mark.parametrize(
     ("format_name", "options"), [("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})]
 )
-def test_exif_orientation_is_applied(format_name, options, value, upright):
+def test_exif_orientation_is_applied(
+    format_name: str, options: dict[str, Any], value: int, upright: Any
+) -> None:
     data = encode(COLOURS, format_name, exif=orientation(value), **options)
     np.testing.assert_array_equal(decode_image(data), upright)
 
@@ -136,7 +141,9 @@ def test_exif_orientation_is_applied(format_name, options, value, upright):
         ("TIFF", {"compression": "tiff_lzw"}),
     ],
 )
-def test_the_header_knows_the_size_of_the_upright_picture(format_name, options, value):
+def test_the_header_knows_the_size_of_the_upright_picture(
+    format_name: str, options: dict[str, Any], value: Any
+) -> None:
     data = encode(SMOOTH, format_name, exif=orientation(value), **options)
     header = read_header(data)
     assert header.orientation == value
@@ -146,18 +153,18 @@ def test_the_header_knows_the_size_of_the_upright_picture(format_name, options, 
 
 @pytest.mark.parametrize("value", [0, 9, 65535])
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_an_orientation_that_does_not_exist_is_taken_as_1(format_name, value):
+def test_an_orientation_that_does_not_exist_is_taken_as_1(format_name: str, value: int) -> None:
     data = encode(SMOOTH, format_name, exif=orientation(value))
     assert read_header(data).orientation == 1
     assert decode_image(data).shape == (48, 64, 3)
 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
-def test_a_header_without_exif_gives_the_orientation_1(format_name):
+def test_a_header_without_exif_gives_the_orientation_1(format_name: str) -> None:
     assert read_header(encode(SMOOTH, format_name)).orientation == 1
 
 
-def test_exif_after_the_pixels_of_a_png_counts():
+def test_exif_after_the_pixels_of_a_png_counts() -> None:
     data = encode(SMOOTH, "PNG")
     exif = png_chunk(b"eXIf", orientation(6).tobytes().removeprefix(b"Exif\0\0"))
     late = data[:-12] + exif + data[-12:]
@@ -165,7 +172,7 @@ def test_exif_after_the_pixels_of_a_png_counts():
     assert decode_image(late).shape == (64, 48, 3)
 
 
-def test_exif_after_the_frame_header_of_a_jpeg_counts():
+def test_exif_after_the_frame_header_of_a_jpeg_counts() -> None:
     turned = encode(SMOOTH, "JPEG", exif=orientation(6))
     start = turned.index(b"\xff\xe1")
     end = start + 2 + int.from_bytes(turned[start + 2 : start + 4])
@@ -177,7 +184,7 @@ def test_exif_after_the_frame_header_of_a_jpeg_counts():
 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_only_exif_turns_a_picture(format_name):
+def test_only_exif_turns_a_picture(format_name: str) -> None:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="6"></x:xmpmeta>'
     if format_name == "TIFF":
         data = encode(SMOOTH, "TIFF", tiffinfo={700: xmp})
@@ -191,19 +198,19 @@ def test_only_exif_turns_a_picture(format_name):
     assert read_header(data).upright_size == decode_image(data).shape[:2] == (48, 64)
 
 
-def test_the_orientation_of_a_picture_that_is_cut_off_is_1():
+def test_the_orientation_of_a_picture_that_is_cut_off_is_1() -> None:
     data = encode(SMOOTH, "WEBP", exif=orientation(6))
     assert read_header(data).orientation == 6
     assert read_header(data[: data.index(b"EXIF")]).orientation == 1
 
 
-def test_a_header_is_read_past_much_padding():
+def test_a_header_is_read_past_much_padding() -> None:
     data = encode(SMOOTH, "JPEG", exif=orientation(6))
     padded = data[:2] + b"\xff" * 1_000_000 + data[2:]
     assert read_header(padded).orientation == 6
 
 
-def test_exif_orientation_of_a_jpeg_is_applied():
+def test_exif_orientation_of_a_jpeg_is_applied() -> None:
     turned = decode_image(encode(SMOOTH, "JPEG", exif=orientation(8)))
     np.testing.assert_array_equal(turned, np.rot90(decode_image(encode(SMOOTH, "JPEG"))))
 
@@ -218,7 +225,7 @@ def test_exif_orientation_of_a_jpeg_is_applied():
         b"Exif\0\0" + struct.pack("<2sHIHHHIHH", b"II", 42, 8, 1, EXIF_ORIENTATION, 3, 1, 9, 0),
     ],
 )
-def test_broken_exif_leaves_the_picture_as_it_is(exif):
+def test_broken_exif_leaves_the_picture_as_it_is(exif: bytes) -> None:
     image = decode_image(encode(SMOOTH, "JPEG", exif=exif))
     np.testing.assert_array_equal(image, decode_image(encode(SMOOTH, "JPEG")))
 
@@ -227,20 +234,20 @@ def test_broken_exif_leaves_the_picture_as_it_is(exif):
     ("mode", "format_name"),
     [("1", "PNG"), ("L", "PNG"), ("L", "JPEG"), ("1", "TIFF"), ("L", "BMP")],
 )
-def test_grey_becomes_three_equal_channels(mode, format_name):
+def test_grey_becomes_three_equal_channels(mode: str, format_name: str) -> None:
     picture = Image.fromarray(np.full((4, 5), 255, np.uint8)).convert(mode)
     image = decode_image(encode(picture, format_name))
     np.testing.assert_array_equal(image, np.full((4, 5, 3), 255))
 
 
 @pytest.mark.parametrize("format_name", ["PNG", "TIFF"])
-def test_grey_of_16_bits_is_scaled_not_clipped(format_name):
+def test_grey_of_16_bits_is_scaled_not_clipped(format_name: str) -> None:
     deep = np.array([[0, 128, 129, 257, 32896, 65535]], dtype=np.uint16)
     image = decode_image(encode(deep, format_name))
     np.testing.assert_array_equal(image[0, :, 0], [0, 0, 1, 1, 128, 255])
 
 
-def test_rgb_of_16_bits_keeps_the_upper_half():
+def test_rgb_of_16_bits_keeps_the_upper_half() -> None:
     pixel = struct.pack(">HHH", 0x1234, 0x5678, 0x9ABC)
     data = (
         b"\x89PNG\r\n\x1a\n"
@@ -252,7 +259,7 @@ def test_rgb_of_16_bits_keeps_the_upper_half():
 
 
 @pytest.mark.parametrize("transparency", [None, 0, bytes([0, 128, 255])])
-def test_a_palette_gives_its_colours_whatever_is_transparent(transparency):
+def test_a_palette_gives_its_colours_whatever_is_transparent(transparency: Any) -> None:
     picture = Image.frombytes("P", (3, 1), bytes([0, 1, 2]))
     picture.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
     options = {} if transparency is None else {"transparency": transparency}
@@ -261,20 +268,20 @@ def test_a_palette_gives_its_colours_whatever_is_transparent(transparency):
 
 
 @pytest.mark.parametrize("format_name", ["PNG", "TIFF", "WEBP"])
-def test_alpha_is_dropped_not_blended(format_name):
+def test_alpha_is_dropped_not_blended(format_name: str) -> None:
     pixels = np.full((2, 2, 4), (200, 100, 50, 0), np.uint8)
     options = {"lossless": True, "exact": True} if format_name == "WEBP" else {}
     image = decode_image(encode(pixels, format_name, **options))
     np.testing.assert_array_equal(image, pixels[:, :, :3])
 
 
-def test_grey_with_alpha_drops_the_alpha():
+def test_grey_with_alpha_drops_the_alpha() -> None:
     picture = Image.merge("LA", [Image.new("L", (2, 2), 77), Image.new("L", (2, 2), 5)])
     image = decode_image(encode(picture, "PNG"))
     np.testing.assert_array_equal(image, np.full((2, 2, 3), 77))
 
 
-def test_a_cmyk_jpeg_shows_its_colours():
+def test_a_cmyk_jpeg_shows_its_colours() -> None:
     picture = Image.new("CMYK", (16, 16), (0, 255, 255, 0))  # magenta and yellow ink: red
     red = decode_image(encode(picture, "JPEG"))[8, 8]
     assert red[0] > 240
@@ -282,13 +289,13 @@ def test_a_cmyk_jpeg_shows_its_colours():
 
 
 @pytest.mark.parametrize("mode", ["F", "I"])
-def test_samples_of_32_bits_are_refused_clearly(mode):
+def test_samples_of_32_bits_are_refused_clearly(mode: str) -> None:
     with pytest.raises(UnsupportedImageError, match=r"TIFF .* send grey or RGB of 8 or 16 bits"):
         decode_image(encode(Image.new(mode, (4, 4)), "TIFF"))
 
 
 @pytest.mark.parametrize("format_name", ["PNG", "WEBP", "TIFF"])
-def test_the_first_frame_of_many_is_decoded(format_name):
+def test_the_first_frame_of_many_is_decoded(format_name: str) -> None:
     frames = [Image.new("RGB", (8, 6), colour) for colour in ((9, 8, 7), (200, 0, 0))]
     options = {"lossless": True} if format_name == "WEBP" else {}
     data = encode(frames[0], format_name, save_all=True, append_images=frames[1:], **options)
@@ -308,21 +315,23 @@ def test_the_first_frame_of_many_is_decoded(format_name):
     ],
 )
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.95])
-def test_a_truncated_picture_is_an_error_never_half_a_picture(format_name, options, kept):
+def test_a_truncated_picture_is_an_error_never_half_a_picture(
+    format_name: str, options: dict[str, Any], kept: float
+) -> None:
     data = encode(NOISE, format_name, **options)
     with pytest.raises(ImageError, match="truncated"):
         decode_image(data[: int(len(data) * kept)])
 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
-def test_a_file_that_ends_anywhere_in_its_header_is_an_image_error(format_name):
+def test_a_file_that_ends_anywhere_in_its_header_is_an_image_error(format_name: str) -> None:
     data = encode(COLOURS, format_name)
     for length in range(24):
         with pytest.raises(ImageError):
             read_header(data[:length])
 
 
-def test_a_tiff_directory_of_thousands_of_entries_is_an_image_error():
+def test_a_tiff_directory_of_thousands_of_entries_is_an_image_error() -> None:
     data = bytearray(encode(COLOURS, "TIFF"))
     (start,) = struct.unpack_from("<I", data, 4)
     struct.pack_into("<H", data, start, 26888)
@@ -331,7 +340,7 @@ def test_a_tiff_directory_of_thousands_of_entries_is_an_image_error():
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"hello, this is no picture", bytes(1000)])
-def test_bytes_that_are_no_picture_are_an_image_error(data):
+def test_bytes_that_are_no_picture_are_an_image_error(data: bytes) -> None:
     with pytest.raises(ImageError) as caught:
         decode_image(data)
     assert not isinstance(caught.value, UnsupportedImageError)
@@ -349,43 +358,43 @@ def test_bytes_that_are_no_picture_are_an_image_error(data):
         (b"8BPS\0\x01", "Photoshop"),
     ],
 )
-def test_another_format_is_named(data, name):
+def test_another_format_is_named(data: bytes, name: str) -> None:
     with pytest.raises(UnsupportedImageError, match=name):
         read_header(data)
 
 
-def test_a_jpeg_of_12_bits_is_unsupported_not_damaged():
+def test_a_jpeg_of_12_bits_is_unsupported_not_damaged() -> None:
     data = b"\xff\xd8\xff\xc1" + struct.pack(">HBHHB", 17, 12, 8, 8, 3) + bytes(20)
     with pytest.raises(UnsupportedImageError, match="12 bits"):
         read_header(data)
 
 
-def test_too_many_pixels_are_refused_by_the_header_alone():
+def test_too_many_pixels_are_refused_by_the_header_alone() -> None:
     with pytest.raises(ImageTooLargeError, match=r"10000×6000, 60000000 pixels; at most 50000000"):
         decode_image(png_header(10_000, 6_000), max_pixels=50_000_000)
 
 
-def test_a_side_that_is_too_long_is_refused_by_the_header_alone():
+def test_a_side_that_is_too_long_is_refused_by_the_header_alone() -> None:
     with pytest.raises(ImageTooLargeError, match=r"20000×3 .* at most 16384"):
         decode_image(png_header(20_000, 3), max_side=16_384)
 
 
-def test_limits_are_inclusive():
+def test_limits_are_inclusive() -> None:
     image = decode_image(encode(COLOURS, "PNG"), max_pixels=6, max_side=3)
     assert image.shape == (2, 3, 3)
 
 
-def test_a_decompression_bomb_is_too_large_without_any_limit_given():
+def test_a_decompression_bomb_is_too_large_without_any_limit_given() -> None:
     with pytest.raises(ImageTooLargeError):
         decode_image(png_header(60_000, 60_000))
 
 
-def test_a_picture_without_pixels_is_an_error():
+def test_a_picture_without_pixels_is_an_error() -> None:
     with pytest.raises(ImageError, match="0×5"):
         read_header(png_header(0, 5))
 
 
-def test_errors_tell_nothing_of_the_decoder():
+def test_errors_tell_nothing_of_the_decoder() -> None:
     data = bytearray(encode(NOISE, "TIFF", compression="tiff_adobe_deflate"))
     data[1000] ^= 255
     with pytest.raises(ImageError) as caught:
@@ -396,7 +405,7 @@ def test_errors_tell_nothing_of_the_decoder():
     assert caught.value.__suppress_context__
 
 
-def test_damaged_bytes_raise_nothing_but_image_errors():
+def test_damaged_bytes_raise_nothing_but_image_errors() -> None:
     generator = np.random.default_rng(0)
     for format_name in ("JPEG", "PNG", "WEBP", "BMP", "TIFF"):
         data = encode(SMOOTH, format_name)
@@ -424,7 +433,7 @@ JPEG_KINDS = [
 
 @pytest.mark.parametrize("options", JPEG_KINDS, ids=str)
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_a_jpeg_has_the_pixels_of_the_reference_decoder(mode, options):
+def test_a_jpeg_has_the_pixels_of_the_reference_decoder(mode: str, options: dict[str, Any]) -> None:
     # Odd sides: the last blocks are not whole.
     noise = np.random.default_rng(1).integers(0, 256, (12, 17, 3), dtype=np.uint8)
     picture = Image.fromarray(noise).resize((131, 77), Image.Resampling.BICUBIC).convert(mode)
@@ -452,7 +461,7 @@ def bmp(bits: int, compression: int, masks: tuple[int, ...], header_bytes: int) 
     ],
     ids=["4:4:4", "10:10:10", "10:10:10:2", "JPEG", "PNG"],
 )
-def test_a_bmp_of_other_masks_or_compression_is_unsupported_not_damaged(data):
+def test_a_bmp_of_other_masks_or_compression_is_unsupported_not_damaged(data: bytes) -> None:
     with pytest.raises(UnsupportedImageError, match="send it with 24 bits"):
         decode_image(data)
 
@@ -470,6 +479,6 @@ def test_a_bmp_of_other_masks_or_compression_is_unsupported_not_damaged(data):
         (b"P6\n2 2\n255\n", "PNM"),
     ],
 )
-def test_further_formats_are_named(data, name):
+def test_further_formats_are_named(data: bytes, name: str) -> None:
     with pytest.raises(UnsupportedImageError, match=name):
         read_header(data)

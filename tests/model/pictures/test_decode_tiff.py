@@ -1,7 +1,10 @@
 """Kinds of TIFF: the right picture, or a refusal that says what it is; never silently wrong."""
 
+from __future__ import annotations
+
 import io
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +38,9 @@ def grey(pixels: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("tile", TILES)
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 @pytest.mark.parametrize("pixels", [NOISE, DEEP], ids=["8-bit", "16-bit"])
-def test_rgb_with_and_without_alpha_is_the_picture(pixels, compression, tile, byteorder):
+def test_rgb_with_and_without_alpha_is_the_picture(
+    pixels: np.ndarray, compression: Any, tile: Any, byteorder: Any
+) -> None:
     for options in ({"num": 3}, {"num": 4, "extrasamples": ["unassalpha"]}):
         num = options.pop("num")
         data = tiff(
@@ -55,8 +60,8 @@ def test_rgb_with_and_without_alpha_is_the_picture(pixels, compression, tile, by
     ("photometric", "num"), [("rgb", 3), ("rgb", 4), ("separated", 4), ("minisblack", 2)]
 )
 def test_planes_of_16_bits_are_refused_and_those_of_8_right(
-    photometric, num, compression, tile, byteorder
-):
+    photometric: str, num: int, compression: Any, tile: Any, byteorder: Any
+) -> None:
     options = {"photometric": photometric, "compression": compression, "tile": tile}
     if (photometric, num) != ("rgb", 3) and photometric != "separated":
         options["extrasamples"] = ["unassalpha"]
@@ -79,7 +84,9 @@ def test_planes_of_16_bits_are_refused_and_those_of_8_right(
 @pytest.mark.parametrize("tile", TILES)
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 @pytest.mark.parametrize("pixels", [NOISE, DEEP], ids=["8-bit", "16-bit"])
-def test_grey_that_is_0_where_it_is_white_is_no_negative(pixels, compression, tile, byteorder):
+def test_grey_that_is_0_where_it_is_white_is_no_negative(
+    pixels: np.ndarray, compression: Any, tile: Any, byteorder: Any
+) -> None:
     options = {"compression": compression, "tile": tile}
     for photometric, expected in (("minisblack", NOISE), ("miniswhite", 255 - NOISE)):
         data = tiff((pixels[..., 0], {"photometric": photometric, **options}), byteorder=byteorder)
@@ -104,7 +111,7 @@ def grey_of_bits(bits: int, byteorder: str, photometric: int) -> bytes:
     return head + start + pixels + struct.pack(order + "H", len(entries)) + directory + bytes(4)
 
 
-def test_grey_of_12_bits_is_scaled():
+def test_grey_of_12_bits_is_scaled() -> None:
     assert decode_image(grey_of_bits(12, "<", 1)).min() == 255
 
 
@@ -112,7 +119,7 @@ def test_grey_of_12_bits_is_scaled():
     ("bits", "byteorder", "photometric"),
     [(12, ">", 1), (12, "<", 0), (10, "<", 1), (14, "<", 1), (10, ">", 0), (24, "<", 1)],
 )
-def test_other_depths_are_named(bits, byteorder, photometric):
+def test_other_depths_are_named(bits: int, byteorder: str, photometric: int) -> None:
     with pytest.raises(UnsupportedImageError, match=f"1 of {bits} bits"):
         decode_image(grey_of_bits(bits, byteorder, photometric))
 
@@ -137,7 +144,9 @@ def test_other_depths_are_named(bits, byteorder, photometric):
         (NOISE[..., 0], {"photometric": "cfa"}, "camera raw"),
     ],
 )
-def test_what_is_not_decoded_is_named(pixels, options, name):
+def test_what_is_not_decoded_is_named(
+    pixels: np.ndarray, options: dict[str, Any], name: str
+) -> None:
     options = {"photometric": "minisblack", **options}
     if options["photometric"] == "cfa":
         options["extratags"] = [(33421, 3, 2, (2, 2), True), (33422, 1, 4, bytes(4), True)]
@@ -145,7 +154,7 @@ def test_what_is_not_decoded_is_named(pixels, options, name):
         decode_image(tiff((pixels, options)))
 
 
-def test_a_thumbnail_before_the_picture_is_passed_over():
+def test_a_thumbnail_before_the_picture_is_passed_over() -> None:
     rgb = {"photometric": "rgb"}
     mask = (SMALL[..., 0] > 0, {"photometric": "mask", "subfiletype": 4})
     for first in ((SMALL, {**rgb, "subfiletype": 1}), mask):
@@ -154,44 +163,44 @@ def test_a_thumbnail_before_the_picture_is_passed_over():
         np.testing.assert_array_equal(decode_image(data), FULL)
 
 
-def test_thumbnails_behind_the_picture_and_further_pages_are_passed_over():
+def test_thumbnails_behind_the_picture_and_further_pages_are_passed_over() -> None:
     rgb = {"photometric": "rgb"}
     data = tiff((FULL, rgb), (SMALL, {**rgb, "subfiletype": 1}), (SMALL, rgb))
     np.testing.assert_array_equal(decode_image(data), FULL)
 
 
-def test_the_only_page_is_the_picture_whatever_it_says():
+def test_the_only_page_is_the_picture_whatever_it_says() -> None:
     data = tiff((FULL, {"photometric": "rgb", "subfiletype": 1}))
     np.testing.assert_array_equal(decode_image(data), FULL)
 
 
-def test_the_orientation_is_that_of_the_picture_not_of_its_thumbnail():
+def test_the_orientation_is_that_of_the_picture_not_of_its_thumbnail() -> None:
     turned = {"photometric": "rgb", "extratags": [(274, 3, 1, 6, True)]}
     data = tiff((SMALL, {"photometric": "rgb", "subfiletype": 1}), (FULL, turned))
     np.testing.assert_array_equal(decode_image(data), np.rot90(FULL, -1))
 
 
-def test_a_preview_before_sub_directories_is_no_picture():
+def test_a_preview_before_sub_directories_is_no_picture() -> None:
     data = tiff((SMALL, {"photometric": "rgb", "subfiletype": 1, "subifds": 1}), (FULL, {}))
     with pytest.raises(UnsupportedImageError, match="preview in place of the picture"):
         read_header(data)
 
 
-def test_smaller_copies_in_sub_directories_are_passed_over():
+def test_smaller_copies_in_sub_directories_are_passed_over() -> None:
     rgb = {"photometric": "rgb"}
     data = tiff((FULL, {**rgb, "subifds": 1}), (SMALL, {**rgb, "subfiletype": 1}))
     np.testing.assert_array_equal(decode_image(data), FULL)
 
 
 @pytest.mark.parametrize("subfiletype", [0, 1])
-def test_camera_raw_is_named(subfiletype):
+def test_camera_raw_is_named(subfiletype: int) -> None:
     dng = [(50706, 1, 4, bytes((1, 4, 0, 0)), True)]
     options = {"photometric": "rgb", "subfiletype": subfiletype, "extratags": dng}
     with pytest.raises(UnsupportedImageError, match="camera raw"):
         read_header(tiff((SMALL, options)))
 
 
-def test_a_loop_of_directories_ends():
+def test_a_loop_of_directories_ends() -> None:
     data = bytearray(tiff((SMALL, {"photometric": "rgb", "subfiletype": 1})))
     (start,) = struct.unpack_from("<I", data, 4)
     (num_entries,) = struct.unpack_from("<H", data, start)
@@ -199,7 +208,7 @@ def test_a_loop_of_directories_ends():
     np.testing.assert_array_equal(decode_image(bytes(data)), SMALL)
 
 
-def test_values_that_lie_over_each_other_are_refused():
+def test_values_that_lie_over_each_other_are_refused() -> None:
     """Decoders copy each: a megabyte of which two thousand tags speak is two gigabytes."""
     filler = bytes(100_000)
     tags = [(65000 + number, 7, len(filler), filler, True) for number in range(3)]
@@ -217,7 +226,9 @@ def test_values_that_lie_over_each_other_are_refused():
 
 @pytest.mark.parametrize("options", [{"rowsperstrip": 8}, {"tile": (16, 16)}])
 @pytest.mark.parametrize("compression", [None, "lzw"])
-def test_strips_and_tiles_that_the_directory_lacks_are_missed(options, compression):
+def test_strips_and_tiles_that_the_directory_lacks_are_missed(
+    options: dict[str, Any], compression: str | None
+) -> None:
     whole = tiff((FULL, {"photometric": "rgb", "compression": compression, **options}))
     decode_image(whole)
     data = bytearray(whole)
@@ -237,7 +248,9 @@ def test_strips_and_tiles_that_the_directory_lacks_are_missed(options, compressi
 
 @pytest.mark.parametrize("photometric", ["rgb", "ycbcr", "minisblack"])
 @pytest.mark.parametrize("options", [{"rowsperstrip": 16}, {"tile": (16, 16)}, {}])
-def test_jpeg_inside_that_lacks_pixels_is_truncated(photometric, options):
+def test_jpeg_inside_that_lacks_pixels_is_truncated(
+    photometric: str, options: dict[str, Any]
+) -> None:
     slope = np.add.outer(np.arange(40), np.arange(56))
     smooth = np.stack([slope, 2 * slope, 255 - slope], axis=2).astype(np.uint8)
     pixels = smooth[..., 0] if photometric == "minisblack" else smooth

@@ -1,5 +1,7 @@
 """Pictures whose last bytes did not come: refused, or complete in every pixel."""
 
+from __future__ import annotations
+
 import io
 import struct
 
@@ -72,7 +74,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_picture_that_lacks_its_last_bytes_is_refused(name):
+def test_picture_that_lacks_its_last_bytes_is_refused(name: str) -> None:
     data = REFUSED[name]
     decode_image(data)
     for cut in CUTS:
@@ -81,7 +83,7 @@ def test_picture_that_lacks_its_last_bytes_is_refused(name):
 
 
 @pytest.mark.parametrize(("width", "num_padding"), [(61, 1), (62, 2), (63, 3)])
-def test_padding_behind_the_last_row_of_a_bmp_is_not_missed(width, num_padding):
+def test_padding_behind_the_last_row_of_a_bmp_is_not_missed(width: int, num_padding: int) -> None:
     """It is none of the picture's pixels, and some writers leave it out."""
     data = encode("BMP", width=width)
     whole = decode_image(data)
@@ -93,7 +95,7 @@ def test_padding_behind_the_last_row_of_a_bmp_is_not_missed(width, num_padding):
                 decode_image(data[:-cut])
 
 
-def test_end_marks_of_a_bmp_of_run_lengths_are_not_missed():
+def test_end_marks_of_a_bmp_of_run_lengths_are_not_missed() -> None:
     """The height says how many rows there are, so the marks of the ends add nothing to it."""
     width, height, marks = 24, 10, 4  # of the last row, and of the picture
     palette = b"".join(bytes((i, i, i, 0)) for i in range(256))
@@ -111,7 +113,7 @@ def test_end_marks_of_a_bmp_of_run_lengths_are_not_missed():
 
 
 @pytest.mark.parametrize("format_name", ["MPO", "TIFF"])
-def test_pictures_behind_the_first_are_not_missed(format_name):
+def test_pictures_behind_the_first_are_not_missed(format_name: str) -> None:
     """Only the first of a file is decoded."""
     data = encode(format_name, save_all=True, append_images=[scene("L", 40, 30)])
     whole = decode_image(data)
@@ -120,7 +122,7 @@ def test_pictures_behind_the_first_are_not_missed(format_name):
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # as Pillow calls it
-def test_place_of_a_next_page_is_not_missed_in_a_tiff():
+def test_place_of_a_next_page_is_not_missed_in_a_tiff() -> None:
     """A directory ends with it; all that it says of the first page comes before."""
     data = encode("TIFF", "1", compression="group4")
     (directory,) = struct.unpack_from("<I", data, 4)

@@ -1,4 +1,8 @@
+from __future__ import annotations
+
 import io
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +58,9 @@ def lost_restart_interval(data: bytes) -> bytes:
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("spoil", [half_with_an_end, hole_of_zeros, zeros_to_the_end])
-def test_pixels_that_are_not_in_the_data_are_missed(spoil, mode, options):
+def test_pixels_that_are_not_in_the_data_are_missed(
+    spoil: Callable[..., Any], mode: str, options: dict[str, Any]
+) -> None:
     data = encode(scene().convert(mode), **options)
     decode_image(data)
     with pytest.raises(ImageError, match="truncated"):
@@ -62,7 +68,7 @@ def test_pixels_that_are_not_in_the_data_are_missed(spoil, mode, options):
 
 
 @pytest.mark.parametrize("share", np.linspace(0.05, 0.98, 24))
-def test_no_cut_with_an_end_marker_behind_it_is_a_whole_picture(share):
+def test_no_cut_with_an_end_marker_behind_it_is_a_whole_picture(share: Any) -> None:
     for data in (encode(), encode(progressive=True)):
         start = data.index(b"\xff\xda")
         cut = data[: start + int((len(data) - start) * share)] + END
@@ -70,17 +76,17 @@ def test_no_cut_with_an_end_marker_behind_it_is_a_whole_picture(share):
             decode_image(cut)
 
 
-def test_a_lost_restart_interval_is_missed():
+def test_a_lost_restart_interval_is_missed() -> None:
     with pytest.raises(ImageError, match="truncated or damaged"):
         decode_image(lost_restart_interval(encode(restart_marker_rows=1)))
 
 
-def test_rows_that_only_the_header_claims_are_missed():
+def test_rows_that_only_the_header_claims_are_missed() -> None:
     with pytest.raises(ImageError, match="truncated or damaged"):
         decode_image(ten_times_the_height(encode()))
 
 
-def test_bytes_behind_a_whole_picture_are_of_no_account():
+def test_bytes_behind_a_whole_picture_are_of_no_account() -> None:
     data = encode()
     for behind in (bytes(5000), b"some trailer", encode(scene(16, 16))):
         np.testing.assert_array_equal(decode_image(data + behind), by_pillow(data))
@@ -88,12 +94,14 @@ def test_bytes_behind_a_whole_picture_are_of_no_account():
 
 @pytest.mark.parametrize("padding", [b"\0" * 700, b"\xff" * 700, b"\0", b"\x12\x34"])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}])
-def test_padding_before_the_end_marker_is_of_no_account(padding, options):
+def test_padding_before_the_end_marker_is_of_no_account(
+    padding: bytes, options: dict[str, Any]
+) -> None:
     data = encode(**options)
     np.testing.assert_array_equal(decode_image(data[:-2] + padding + END), by_pillow(data))
 
 
-def test_data_that_is_left_over_is_data_read_wrongly():
+def test_data_that_is_left_over_is_data_read_wrongly() -> None:
     data = encode()
     with pytest.raises(ImageError, match="truncated or damaged"):
         decode_image(data[:-2] + data[-102:-2] + END)
@@ -118,19 +126,21 @@ ODD_HEADERS = [junk_between_segments, odd_scan_numbers, unknown_jfif_revision]
 
 
 @pytest.mark.parametrize("spoil", ODD_HEADERS)
-def test_an_odd_header_before_whole_data_is_no_fault(spoil):
+def test_an_odd_header_before_whole_data_is_no_fault(spoil: Callable[..., Any]) -> None:
     data = encode()
     np.testing.assert_array_equal(decode_image(spoil(data)), by_pillow(data))
 
 
 @pytest.mark.parametrize("spoil", ODD_HEADERS)
-def test_an_odd_header_hides_no_missing_pixels(spoil):
+def test_an_odd_header_hides_no_missing_pixels(spoil: Callable[..., Any]) -> None:
     with pytest.raises(ImageError, match="truncated or damaged"):
         decode_image(half_with_an_end(spoil(encode())))
 
 
 @pytest.mark.parametrize("options", [{"keep_rgb": True}, {}])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_all_colours_have_the_pixels_of_the_reference_decoder(mode, options):
+def test_all_colours_have_the_pixels_of_the_reference_decoder(
+    mode: str, options: dict[str, Any]
+) -> None:
     data = encode(scene(37, 53).convert(mode), **({} if mode != "RGB" else options))
     np.testing.assert_array_equal(decode_jpeg(data), by_pillow(data))

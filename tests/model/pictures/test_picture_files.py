@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
@@ -5,17 +7,17 @@ import pytest
 from PIL import Image
 
 from model.pictures import files as picture_files
-from model.pictures.files import find_pictures, read_batches
+from model.pictures.files import PictureFile, find_pictures, read_batches
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def pictures(tmp_path: Path) -> list[PictureFile]:
     for number in range(9):
         Image.new("RGB", (10 + number, 5)).save(tmp_path / f"{number}.png")
     return find_pictures([str(tmp_path)], recursive=False)
 
 
-def test_batches_come_in_order_with_the_last_one_short(pictures):
+def test_batches_come_in_order_with_the_last_one_short(pictures: list[PictureFile]) -> None:
     batches = list(read_batches(pictures, 4))
     assert [len(batch) for batch in batches] == [4, 4, 1]
     assert [p for batch in batches for p, _ in batch] == pictures
@@ -23,7 +25,9 @@ def test_batches_come_in_order_with_the_last_one_short(pictures):
     assert widths == list(range(10, 19))
 
 
-def test_only_one_batch_is_decoded_ahead(pictures, monkeypatch):
+def test_only_one_batch_is_decoded_ahead(
+    pictures: list[PictureFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
     read = []
 
     def remember(path: Path) -> np.ndarray:

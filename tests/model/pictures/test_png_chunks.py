@@ -1,6 +1,9 @@
+from __future__ import annotations
+
 import io
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +41,7 @@ def kinds(data: bytes) -> list[bytes]:
     return found
 
 
-def test_only_what_pixels_depend_on_is_kept():
+def test_only_what_pixels_depend_on_is_kept() -> None:
     palette = Image.fromarray(PIXELS).quantize(4)
     buffer = io.BytesIO()
     palette.save(buffer, "PNG", transparency=1, dpi=(72, 72), icc_profile=b"p" * 500)
@@ -48,28 +51,28 @@ def test_only_what_pixels_depend_on_is_kept():
     np.testing.assert_array_equal(decode_image(kept), decode_image(buffer.getvalue()))
 
 
-def test_picture_of_nothing_else_stays_as_it_is():
+def test_picture_of_nothing_else_stays_as_it_is() -> None:
     assert pixel_chunks(encode()) == encode()
 
 
-def test_bytes_behind_the_end_are_left_out():
+def test_bytes_behind_the_end_are_left_out() -> None:
     assert pixel_chunks(encode() + b"and so on") == encode()
 
 
 @pytest.mark.parametrize("cut", range(1, 13))
-def test_end_that_is_cut_off_is_missed(cut):
+def test_end_that_is_cut_off_is_missed(cut: Any) -> None:
     with pytest.raises(ImageError, match="ends before its IEND chunk"):
         pixel_chunks(encode()[:-cut])
 
 
-def test_length_beyond_the_end_is_an_image_error():
+def test_length_beyond_the_end_is_an_image_error() -> None:
     data = bytearray(encode())
     data[33:37] = b"\xff\xff\xff\xff"
     with pytest.raises(ImageError, match="ends before its IEND chunk"):
         pixel_chunks(bytes(data))
 
 
-def test_data_in_many_chunks_becomes_one():
+def test_data_in_many_chunks_becomes_one() -> None:
     data = encode()
     pixels = data[41:-16]
     parts = b"".join(chunk(b"IDAT", pixels[i : i + 3]) + chunk(b"IDAT") for i in range(0, 60, 3))
@@ -78,7 +81,7 @@ def test_data_in_many_chunks_becomes_one():
     np.testing.assert_array_equal(decode_image(split), PIXELS)
 
 
-def test_more_chunks_than_any_encoder_makes_are_refused():
+def test_more_chunks_than_any_encoder_makes_are_refused() -> None:
     data = encode()
     few, many = (data[:33] + chunk(b"IDAT") * number + data[33:] for number in (65_533, 65_534))
     np.testing.assert_array_equal(decode_image(few), PIXELS)
@@ -86,14 +89,14 @@ def test_more_chunks_than_any_encoder_makes_are_refused():
         decode_image(many)
 
 
-def test_data_that_does_not_match_its_checksum_is_damaged():
+def test_data_that_does_not_match_its_checksum_is_damaged() -> None:
     data = bytearray(encode(compress_level=0))  # stored: zlib has nothing to stumble over
     data[100] ^= 1
     with pytest.raises(ImageError, match="does not match its checksum"):
         decode_image(bytes(data))
 
 
-def test_chunk_of_no_proper_kind_is_left_to_the_decoder():
+def test_chunk_of_no_proper_kind_is_left_to_the_decoder() -> None:
     data = with_chunk(b"a\0\0\0", b"")
     assert pixel_chunks(data) == data
     with pytest.raises(ImageError):
@@ -104,7 +107,7 @@ def test_chunk_of_no_proper_kind_is_left_to_the_decoder():
     ("kind", "head"),
     [(b"zTXt", b"Comment\0\0"), (b"iCCP", b"icc\0\0"), (b"iTXt", b"Comment\0\1\0\0\0")],
 )
-def test_text_or_profile_that_unpacks_to_much_is_of_no_account(kind, head):
+def test_text_or_profile_that_unpacks_to_much_is_of_no_account(kind: bytes, head: bytes) -> None:
     bomb = zlib.compressobj(9)
     packed = b"".join(bomb.compress(bytes(MEBIBYTE)) for _ in range(200)) + bomb.flush()
     data = with_chunk(kind, head + packed)
@@ -112,7 +115,7 @@ def test_text_or_profile_that_unpacks_to_much_is_of_no_account(kind, head):
     np.testing.assert_array_equal(decode_image(data), PIXELS)
 
 
-def test_much_text_is_of_no_account():
+def test_much_text_is_of_no_account() -> None:
     data = encode()
     texts = chunk(b"tEXt", b"Comment\0" + bytes(MEBIBYTE)) * 65  # Pillow takes 64 MiB
     np.testing.assert_array_equal(decode_image(data[:33] + texts + data[33:]), PIXELS)

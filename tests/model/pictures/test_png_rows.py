@@ -1,6 +1,9 @@
+from __future__ import annotations
+
 import io
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +45,7 @@ def row_bytes(mode: str) -> int:
 
 @pytest.mark.parametrize("value", [0x00, 0x5B, 0xFF])
 @pytest.mark.parametrize("mode", HEADERS)
-def test_data_that_ends_before_the_last_row_is_truncated(mode, value):
+def test_data_that_ends_before_the_last_row_is_truncated(mode: Any, value: int) -> None:
     row = b"\0" + bytes([value]) * row_bytes(mode)
     assert decode_image(png(row * HEIGHT, mode)).shape == (HEIGHT, WIDTH, 3)
     for kept in (1, HEIGHT // 2, HEIGHT - 1):
@@ -50,7 +53,7 @@ def test_data_that_ends_before_the_last_row_is_truncated(mode, value):
             decode_image(png(row * kept, mode))
 
 
-def test_a_last_row_that_is_cut_is_truncated():
+def test_a_last_row_that_is_cut_is_truncated() -> None:
     rows = (b"\0" + bytes(range(WIDTH))) * HEIGHT
     with pytest.raises(ImageError, match="truncated"):
         decode_image(png(rows[:-3]))
@@ -63,7 +66,7 @@ def interlaced_rows(pixels: np.ndarray) -> bytes:
     return found
 
 
-def test_an_interlaced_picture_is_whole_or_truncated():
+def test_an_interlaced_picture_is_whole_or_truncated() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)
     rows = interlaced_rows(pixels)
     image = decode_image(png(rows, interlaced=True))
@@ -73,12 +76,12 @@ def test_an_interlaced_picture_is_whole_or_truncated():
             decode_image(png(rows[:-lacking], interlaced=True))
 
 
-def test_more_data_than_rows_is_no_fault():
+def test_more_data_than_rows_is_no_fault() -> None:
     rows = (b"\0" + bytes(range(WIDTH))) * (HEIGHT + 3)
     np.testing.assert_array_equal(decode_image(png(rows))[4, :, 0], np.arange(WIDTH))
 
 
-def test_a_large_picture_that_ends_with_the_mark_is_counted_in_pieces():
+def test_a_large_picture_that_ends_with_the_mark_is_counted_in_pieces() -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (1500, 1000), (0x5B, 0x5B, 0x5B)).save(buffer, "PNG")
     assert decode_image(buffer.getvalue()).min() == 0x5B
