@@ -8,7 +8,7 @@ Long because each part checks its own members where it is made.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from model.json_records import record_of
@@ -170,7 +170,7 @@ class DetectionConfig:
     `candidate_threshold` is compared with class probability × centerness, before the square
     root that makes the score (with the class probability alone if not
     `threshold_with_centerness`). `nms_threshold` 0 switches suppression off, `max_instances`
-    None keeps all.
+    None keeps all. `score_threshold` is what a caller gets who asks for no other.
     """
 
     candidate_threshold: float = 0.05
@@ -178,6 +178,7 @@ class DetectionConfig:
     max_candidates_per_level: int = 1000
     nms_threshold: float = 0.6
     max_instances: int | None = 100
+    score_threshold: float = 0.3
 
     def __post_init__(self) -> None:
         _require(
@@ -191,6 +192,12 @@ class DetectionConfig:
             "detection.max_candidates_per_level",
             self.max_candidates_per_level,
             "1 or more",
+        )
+        _require(
+            0 <= self.score_threshold <= 1,
+            "detection.score_threshold",
+            self.score_threshold,
+            "between 0 and 1",
         )
 
 
@@ -237,6 +244,26 @@ class ModelConfig:
     def is_panoptic(self) -> bool:
         """Whether the network has a semantic head."""
         return self.semantic is not None
+
+    @property
+    def usual_thresholds(self) -> dict[str, float]:
+        """The least scores told where nobody asks for others: of each task that there is."""
+        found = {"segment": self.detection.score_threshold}
+        if self.is_panoptic:
+            found["panoptic"] = self.panoptic_threshold(self.detection.score_threshold)
+        return found
+
+    def panoptic_threshold(self, asked: float) -> float:
+        """Return the least score in a partition, where a caller asks for that one."""
+        return max(asked, self.panoptic.instance_score_threshold)
+
+    def with_score_threshold(self, threshold: float) -> ModelConfig:
+        """Return the configuration with another usual threshold, for partitions too."""
+        return replace(
+            self,
+            detection=replace(self.detection, score_threshold=threshold),
+            panoptic=replace(self.panoptic, instance_score_threshold=threshold),
+        )
 
     @property
     def strides(self) -> tuple[int, ...]:

@@ -103,7 +103,7 @@ def _make_job(
         task=task,
         masks=args.masks,
         options=PredictOptions(
-            score_threshold=args.score_threshold,
+            score_threshold=_threshold(args, predictor),
             max_instances=args.max_instances,
             category_ids=predictor.categories.ids(*names) or None,
             masks=args.masks in ("rle", "polygon") or (task == "instance" and bool(overlays)),
@@ -111,6 +111,11 @@ def _make_job(
         batch_size=args.batch_size or usual_batch_size(predictor.device.type),
         overlays=overlays,
     )
+
+
+def _threshold(args: argparse.Namespace, predictor: Predictor) -> float:
+    given: float | None = args.score_threshold
+    return predictor.config.detection.score_threshold if given is None else given
 
 
 def _segment(job: _Job, pictures: list[tuple[PictureFile, np.ndarray]]) -> list[dict[str, Any]]:
@@ -172,7 +177,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("images", nargs="+", metavar="IMAGE", help="a picture, or a folder of pictures")
     add("--recursive", action="store_true", help="look into the folders inside folders")
     add("--task", choices=tuple(MASKS), help="default: panoptic if the model can")
-    add("--score-threshold", type=fraction, metavar="S", default=0.3, help="0 to 1 (0.3)")
+    add("--score-threshold", type=fraction, metavar="S", help="0 to 1 (the model's own)")
     add("--classes", metavar="NAMES", help="names or ids, comma-separated (all)")
     add("--max-instances", type=positive, metavar="N", help="the best so many of each picture")
     masks = tuple(dict.fromkeys(kind for kinds in MASKS.values() for kind in kinds))

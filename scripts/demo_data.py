@@ -38,7 +38,8 @@ _Row = Mapping[str, Any]
 def prepare_data(data: Path, stuff: Path, folder: Path) -> None:
     """Write `instances_PART.json`, `panoptic_PART.json` and its maps for all parts into a folder.
 
-    A ninth of the fully labelled pictures is held out, to choose thresholds and weights by.
+    A ninth of the fully labelled pictures is held out, to choose weights and thresholds by; they
+    have no true stuff.
 
     Args:
         data: the parts in COCO's form, as `demo_weights.py` describes them.
@@ -51,23 +52,32 @@ def prepare_data(data: Path, stuff: Path, folder: Path) -> None:
         pictures = [p for p in document["images"] if any(_has_mask(a) for a in rows[p["id"]])]
         held_out = pictures[::_HELD_OUT_EVERY] if part == "train" else []
         if held_out:
-            _write(HOLD_OUT, document, held_out, rows, stuff / part, folder)
+            _write_instances(HOLD_OUT, document, held_out, rows, folder)
         kept = [picture for picture in pictures if picture not in held_out]
-        _write(part, document, kept, rows, stuff / part, folder)
+        _write_instances(part, document, kept, rows, folder)
+        _write_panoptic(part, kept, rows, stuff / part, folder)
 
 
-def _write(
+def _write_instances(
     part: str,
     document: _Row,
     pictures: list[_Row],
     rows: Mapping[int, list[_Row]],
-    maps: Path,
     folder: Path,
 ) -> None:
     annotations = [row for picture in pictures for row in rows[picture["id"]]]
     (folder / f"instances_{part}.json").write_text(
         json.dumps({**document, "images": pictures, "annotations": annotations})
     )
+
+
+def _write_panoptic(
+    part: str,
+    pictures: list[_Row],
+    rows: Mapping[int, list[_Row]],
+    maps: Path,
+    folder: Path,
+) -> None:
     (folder / f"panoptic_{part}").mkdir(exist_ok=True)
     truths = []
     for picture in pictures:

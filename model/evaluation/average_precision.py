@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from model.evaluation.matching import FALSE, IOU_THRESHOLDS, TRUE, ious, match
+from model.evaluation.matching import FALSE, IGNORED, IOU_THRESHOLDS, TRUE, ious, match
 from model.structures import RLE
 
 RECALL_POINTS = np.linspace(0.0, 1.0, 101)
@@ -66,6 +66,14 @@ class _Outcome:
     scores: np.ndarray
     states: np.ndarray
     num_truths: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestF1:
+    """The least score to keep for the best F1, and that F1."""
+
+    score_threshold: float
+    f1: float
 
 
 class AveragePrecision:
@@ -130,6 +138,27 @@ class AveragePrecision:
                 }
             )
         return rows
+
+    def best_f1(self) -> BestF1 | None:
+        """Return the threshold of the score that finds most for the least that is wrong.
+
+        All categories and sizes count together, at an IoU of 0.5. None where nothing was found
+        or nothing was to be found.
+        """
+        outcomes = [o for category_id in self.category_ids for o in self._outcomes[category_id]]
+        num_truths = sum(int(o.num_truths[_ALL]) for o in outcomes)
+        scores = np.concatenate([np.zeros(0), *(o.scores for o in outcomes)])
+        states = np.concatenate([np.zeros(0, np.int8), *(o.states[_ALL, _AT_50] for o in outcomes)])
+        counted = states != IGNORED
+        scores, states = scores[counted], states[counted]
+        if num_truths == 0 or len(scores) == 0:
+            return None
+        order = np.argsort(-scores, kind="stable")
+        scores, is_true = scores[order], states[order] == TRUE
+        f1 = 2 * np.cumsum(is_true) / (np.arange(1, len(scores) + 1) + num_truths)
+        f1[:-1][scores[:-1] == scores[1:]] = -1.0  # equal scores are kept together
+        best = int(f1.argmax())
+        return BestF1(score_threshold=float(scores[best]), f1=float(f1[best]))
 
     def _curves(self, category_id: int) -> _Curves:
         outcomes = sorted(self._outcomes[category_id], key=_picture_order)

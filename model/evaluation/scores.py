@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -65,10 +66,12 @@ class InstanceScores:
         ]
 
     def report(self) -> dict[str, Any]:
-        """Return the numbers of "box" and "mask", the tables of classes, and the counts."""
+        """Return "box" and "mask", their best F1s, the tables of classes, and the counts."""
+        best = {"box": self._box.best_f1(), "mask": self._mask.best_f1()}
         return {
             "box": self._box.numbers(),
             "mask": self._mask.numbers(),
+            "best_f1": {kind: None if one is None else asdict(one) for kind, one in best.items()},
             "per_class": {
                 "box": with_names(self._box.per_category(), self.classes),
                 "mask": with_names(self._mask.per_category(), self.classes),

@@ -103,7 +103,7 @@ class Readout:
     def _partition(self, view: _View, options: PredictOptions) -> LabelledPartition:
         assert view.predictions.semantic_logits is not None
         rules = self._config.panoptic
-        least_score = max(options.least_score, rules.instance_score_threshold)
+        least_score = self._config.panoptic_threshold(options.least_score)
         found, boxes = self._detect(view, least_score)
         result = panoptic.merge(
             self._probabilities(view, found),

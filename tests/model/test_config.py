@@ -75,3 +75,12 @@ def test_neck_and_backbone_belong_together(changes: dict[str, Any], message: str
 def test_head_needs_two_bins() -> None:
     with pytest.raises(ValueError, match=r"fcos.num_bins is 1; it must be 2 or more"):
         FCOSConfig(kind="quality", num_bins=1)
+
+
+def test_usual_thresholds_are_those_of_the_tasks_that_there_are() -> None:
+    assert preset("R_50_1x").usual_thresholds == {"segment": 0.3}
+    panoptic = preset("Panoptic/R_50_1x")
+    assert panoptic.usual_thresholds == {"segment": 0.3, "panoptic": 0.45}
+    assert panoptic.panoptic_threshold(0.6) == 0.6
+    mine = panoptic.with_score_threshold(0.2)
+    assert mine.usual_thresholds == {"segment": 0.2, "panoptic": 0.2}

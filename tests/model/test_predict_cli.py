@@ -13,6 +13,7 @@ from pycocotools import mask as coco
 
 from model import predict
 from model.coco_categories import COCO_PANOPTIC
+from model.config import DetectionConfig
 from model.prediction.options import PredictOptions
 from model.structures import Instances, PanopticSegmentation, Segment
 
@@ -23,7 +24,11 @@ class FakePredictor:
     """Finds one bus in the left half of every picture, and remembers what it was asked."""
 
     def __init__(self, is_panoptic: bool = False) -> None:
-        self.config = SimpleNamespace(name="Fake/R_50_1x", is_panoptic=is_panoptic)
+        self.config = SimpleNamespace(
+            name="Fake/R_50_1x",
+            is_panoptic=is_panoptic,
+            detection=DetectionConfig(score_threshold=0.35),
+        )
         self.categories = COCO_PANOPTIC
         self.device = SimpleNamespace(type="cpu")
         self.batches: list[list[tuple[int, ...]]] = []
@@ -215,11 +220,11 @@ def test_options_reach_the_predictor(
     assert not options.masks
 
 
-def test_defaults_are_those_of_the_server(
+def test_defaults_are_the_models_own_and_else_those_of_the_server(
     predictor: FakePredictor, picture: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(picture("a.png"))
-    assert predictor.options.score_threshold == 0.3
+    assert predictor.options.score_threshold == 0.35
     assert predictor.options.category_ids is None
     assert predictor.options.max_instances is None
     assert predictor.options.masks
@@ -235,7 +240,7 @@ def test_a_panoptic_model_answers_segments(
     image = json.loads(captured.out)["images"][0]
     assert [segment["category"] for segment in image["segments"]] == ["bus"]
     assert "png" in image
-    assert panoptic_predictor.options.score_threshold == 0.3
+    assert panoptic_predictor.options.score_threshold == 0.35
     assert not panoptic_predictor.options.masks
     assert captured.err == "1 picture, 1 segment\n"
 

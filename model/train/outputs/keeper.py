@@ -100,8 +100,10 @@ class Keeper:
             **self._story,
             **more,
         }
+        threshold = training.score_threshold
+        config = self._config
         return Checkpoint(
-            config=self._config,
+            config=config if threshold is None else config.with_score_threshold(threshold),
             categories=self._categories,
             tensors=tensors,
             sha256="",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ class Validation:
         why_empty = why_no_numbers(report, self._data)
         level = logging.INFO if why_empty is None else logging.WARNING
         logger.log(level, "evaluation at iteration %d: %s", training.iteration, why_empty or words)
+        training.score_threshold = usual_threshold(report)
         self._progress.record(figures, training.iteration)
         _append_report(keeper.folder, training.iteration, report)
         samples = keeper.folder / "samples" / f"{training.iteration:07d}"
@@ -119,6 +121,16 @@ def measure(
     task: Task = "both" if with_stuff else "instance"
     report = evaluate(predictor, data, task=task, common_classes=True, progress=progress)
     return predictor, report
+
+
+def usual_threshold(report: dict[str, Any]) -> float | None:
+    """Return the score that the network should be read with: that of the best F1.
+
+    Masks decide, or boxes where no truth has a mask; rounded down to hundredths, so that what
+    decided is kept. None where nothing could be found.
+    """
+    best = report["best_f1"]["mask"] or report["best_f1"]["box"]
+    return None if best is None else math.floor(best["score_threshold"] * 100) / 100
 
 
 def score_of(report: dict[str, Any]) -> tuple[float, dict[str, float]]:

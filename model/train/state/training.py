@@ -59,6 +59,7 @@ class Training:
     """What trains, and how far it has come; `state` and `load_state` carry it over a stop.
 
     best: the score of the best weights so far, which are in a file of their own.
+    score_threshold: what the last evaluation would read the network with; None before one.
     """
 
     network: BlendMask
@@ -69,6 +70,7 @@ class Training:
     world: World
     iteration: int = 0
     best: float | None = None
+    score_threshold: float | None = None
     skip_non_finite: bool = False
     num_skipped: int = 0
 
@@ -90,6 +92,7 @@ class Training:
         """Return all that the next steps depend on. Every process must call it."""
         return {
             "iteration": self.iteration,
+            "score_threshold": self.score_threshold,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
@@ -100,6 +103,7 @@ class Training:
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved state; generators of processes that were not there stay seeded."""
         self.iteration = int(state["iteration"])
+        self.score_threshold = state.get("score_threshold")
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None and state["average"] is not None:

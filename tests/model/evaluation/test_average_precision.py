@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from model.evaluation.average_precision import AveragePrecision, Shapes
+from model.evaluation.average_precision import AveragePrecision, BestF1, Shapes
 
 CAT, DOG = 17, 18
 SIZE = 300
@@ -233,3 +233,35 @@ def test_only_the_hundred_best_detections_of_a_category_in_a_picture_count() -> 
     found = boxes(*[(300 + i, 300, 5, 5) for i in range(100)], (0, 0, 50, 50))
     scores = [0.9] * 100 + [0.1]
     assert score(found, scores, boxes((0, 0, 50, 50))).numbers()["AR_100"] == 0.0
+
+
+def test_best_f1_is_where_another_detection_would_cost_more_than_it_finds() -> None:
+    truth = boxes((0, 0, 50, 50), (100, 0, 50, 50), (200, 0, 50, 50))
+    found = boxes(
+        (0, 0, 50, 50), (100, 0, 50, 50), (0, 200, 9, 9), (0, 250, 9, 9), (200, 0, 50, 50)
+    )
+    best = score(found, [0.9, 0.8, 0.7, 0.6, 0.1], truth).best_f1()
+    # Two of three found, nothing false: 4 / 5. With all five: 6 / 8.
+    assert best == BestF1(score_threshold=0.8, f1=0.8)
+
+
+def test_equal_scores_are_kept_or_left_out_together() -> None:
+    truth = boxes((0, 0, 50, 50))
+    found = boxes((0, 0, 50, 50), (100, 0, 50, 50), (200, 0, 50, 50))
+    best = score(found, [0.5, 0.5, 0.1], truth).best_f1()
+    assert best == BestF1(score_threshold=0.5, f1=pytest.approx(2 / 3))
+
+
+def test_best_f1_counts_all_categories_together_and_no_crowds() -> None:
+    truth = boxes((0, 0, 50, 50), (100, 0, 50, 50), (200, 0, 90, 90), categories=[CAT, DOG, CAT])
+    found = boxes((0, 0, 50, 50), (100, 0, 50, 50), (210, 0, 40, 40), categories=[CAT, DOG, CAT])
+    crowd = [False, False, True]
+    precision = score(found, [0.9, 0.3, 0.8], truth, crowd, category_ids=(CAT, DOG))
+    assert precision.best_f1() == BestF1(score_threshold=0.3, f1=1.0)
+
+
+@pytest.mark.parametrize("side", ["found", "truth"])
+def test_nothing_found_or_to_be_found_has_no_best_f1(side: str) -> None:
+    one = boxes((0, 0, 50, 50))
+    found, truth = (boxes(), one) if side == "found" else (one, boxes())
+    assert score(found, [0.5] * len(found.areas), truth).best_f1() is None

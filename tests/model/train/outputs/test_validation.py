@@ -8,10 +8,16 @@ import pytest
 import toy_data
 from tiny_training import keeper_in, tiny_training
 
+from model.checkpoints import checkpoint as checkpoints
 from model.evaluation.data import EvaluationData
 from model.train.outputs import validation
 from model.train.outputs.progress import Progress
-from model.train.outputs.validation import Validation, open_validation, score_of
+from model.train.outputs.validation import (
+    Validation,
+    open_validation,
+    score_of,
+    usual_threshold,
+)
 
 
 def _numbers(ap: float | None) -> dict[str, Any]:
@@ -69,3 +75,46 @@ def test_evaluation_that_fails_is_logged_and_no_more(
     Validation(data, keeper_in(tmp_path), training, progress, num_drawn=0)()
     assert caplog.messages == ["the evaluation at iteration 3 failed; training goes on"]
     assert "a mask of another size" in caplog.text
+
+
+def _with_f1(box: float | None, mask: float | None) -> dict[str, Any]:
+    found = {"box": box, "mask": mask}
+    return {
+        "best_f1": {
+            kind: None if score is None else {"score_threshold": score, "f1": 0.5}
+            for kind, score in found.items()
+        }
+    }
+
+
+def test_network_is_read_from_the_score_of_the_best_f1_on() -> None:
+    assert usual_threshold(_with_f1(0.4, 0.3478)) == 0.34
+    assert usual_threshold(_with_f1(0.4199, None)) == 0.41
+    assert usual_threshold(_with_f1(None, None)) is None
+
+
+def test_evaluation_leaves_its_threshold_in_what_is_saved_and_resumed(tmp_path: Path) -> None:
+    training, keeper = tiny_training(), keeper_in(tmp_path)
+    assert keeper.checkpoint(training).config.detection.score_threshold == 0.3
+    training.score_threshold = 0.17
+    config = keeper.checkpoint(training).config
+    assert config.detection.score_threshold == 0.17
+    assert config.panoptic.instance_score_threshold == 0.17
+    again = tiny_training()
+    again.load_state(training.state())
+    assert again.score_threshold == 0.17
+
+
+def test_evaluation_sets_the_threshold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = {"box": _numbers(0.3), "mask": _numbers(0.2), **_with_f1(0.4, 0.25)}
+    monkeypatch.setattr(validation, "evaluate", lambda *_, **__: report)
+    training = tiny_training()
+    progress = Progress(None, start=0, end=6, every=1)
+    data = EvaluationData(
+        pictures=(), instances=None, labelled_ids=frozenset(), panoptic=None, panoptic_folder=None
+    )
+    keeper = keeper_in(tmp_path)
+    Validation(data, keeper, training, progress, num_drawn=0)()
+    assert training.score_threshold == 0.25
+    best = checkpoints.load(tmp_path / "best.safetensors")
+    assert best.config.detection.score_threshold == 0.25
