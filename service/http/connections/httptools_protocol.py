@@ -54,10 +54,11 @@ class GuardedHttpTools(Guard, _HttpTools):
     _progress: Reading = "nothing"
     _num_body_bytes = 0
     _num_framing_bytes = 0
+    _unanswered: deque[RequestResponseCycle]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin with no requests."""
-        self._unanswered: deque[RequestResponseCycle] = deque()
+        self._unanswered = deque()
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -35,10 +35,11 @@ def test_a_request_that_no_frame_can_hold_fails_alone() -> None:
     with_engine(play)
 
 
-def test_a_worker_that_speaks_nonsense_is_replaced_and_everybody_answered() -> None:
+@pytest.mark.parametrize("text", ["nonsense", "confused"])
+def test_a_worker_that_speaks_nonsense_is_replaced_and_everybody_answered(text: str) -> None:
     async def play(engine: PoolEngine) -> None:
         pid = pid_of(await engine.submit(job_of("ok")))
-        strange = asyncio.create_task(outcome_of(engine, "nonsense"))
+        strange = asyncio.create_task(outcome_of(engine, text))
         await until_out(engine, 1)
         innocent = asyncio.create_task(outcome_of(engine, "good"))
         assert isinstance(await strange, PoisonError)
