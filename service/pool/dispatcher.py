@@ -62,12 +62,11 @@ class Dispatcher:
 
     def hand_out(self, seats: Iterable[Seat]) -> None:
         """Send batches for as long as somebody waits and a worker has room."""
-        free = [(seat, seat.ready_link) for seat in seats]
-        ready = [(seat, link) for seat, link in free if link is not None]
-        while ready:
-            seat, link = min(ready, key=lambda pair: len(pair[1].sent.running))
+        free = [(seat, link) for seat in seats if (link := seat.ready_link) is not None]
+        while free:
+            seat, link = min(free, key=lambda pair: len(pair[1].sent.running))
             if not self._send_next(seat, link, time.monotonic()):
-                ready.remove((seat, link))
+                free.remove((seat, link))
 
     def send_canary(self, link: WorkerLink) -> None:
         """Have a worker prove itself when it comes to it; not if it was asked already."""
