@@ -1,9 +1,10 @@
 """A worker process without a network: answers by what a picture's bytes say.
 
-A picture is text: "ok", "slow 0.5", "die", "kill", "hang", "freeze", "refuse", "defect",
-"too_big", "fatal", "forget", "nonsense", "confused", "linger 2", "edition", "draw 2", which takes
-as long beside the device, and "draw", which never ends; or a real one, which is answered with `{}`
-after as many seconds as its width has hundreds of pixels. `--fail-load TEXT` and
+A picture is text: "ok", "slow 0.5", "until FILE", when there is one, "die", "kill", "hang",
+"freeze", "refuse", "defect", "too_big", "fatal", "forget", "nonsense", "confused", "linger 2",
+"edition", "draw 2", which takes as long beside the device, and "draw", which never ends; or a real
+one, which is answered with `{}` after as many seconds as its width has hundreds of pixels.
+`--fail-load TEXT` and
 `--die-loading` end it early; weights called "slow" never load, and weights that are a file have
 its text as their digest. A worker with `--deaf yes` does not stop when told to, one with
 `--bad-canary FILE` fails its canary while there is such a file.
@@ -144,6 +145,9 @@ class FakeWorker:
             case "nonsense":
                 _send_nonsense(self._raw, {"kind": "answer", "item": item, "num_instances": "many"})
                 return
+            case "until":
+                while not Path(rest).exists():
+                    time.sleep(0.01)
             case "confused":  # that is the server's to say
                 self._socket.send(Stop())
                 return

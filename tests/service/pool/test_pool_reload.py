@@ -113,22 +113,29 @@ def test_a_replaced_worker_that_finds_other_weights_mixes_nothing(weights: Path)
     with_engine(play, weights=str(weights), max_batch_images=1, hang_s=30)
 
 
+@pytest.fixture
+def over(tmp_path: Path) -> Path:
+    """A file: when it is there, what a request waits behind is over."""
+    return tmp_path / "over"
+
+
 @asynccontextmanager
 async def waiting_behind_others(
-    engine: PoolEngine, job: Job
+    engine: PoolEngine, job: Job, over: Path
 ) -> AsyncIterator[asyncio.Task[Result]]:
     """Give a request that has not been begun, as the worker has all that it may have."""
-    busy = [asyncio.create_task(outcome_of(engine, "slow 1.5")) for _ in range(2)]
+    busy = [asyncio.create_task(outcome_of(engine, f"until {over}")) for _ in range(2)]
     await until_out(engine, 2)
     waiting = asyncio.create_task(engine.submit(job))
     await until_waiting(engine, 1)
     yield waiting
+    over.touch()
     await asyncio.gather(*busy)
 
 
-def test_what_waits_goes_to_the_new_weights(weights: Path) -> None:
+def test_what_waits_goes_to_the_new_weights(weights: Path, over: Path) -> None:
     async def play(engine: PoolEngine) -> None:
-        async with waiting_behind_others(engine, job_of("edition")) as waiting:
+        async with waiting_behind_others(engine, job_of("edition"), over) as waiting:
             weights.write_text("new")
             await engine.reload()
             assert companies_of(await waiting) == ["new"]
@@ -137,25 +144,29 @@ def test_what_waits_goes_to_the_new_weights(weights: Path) -> None:
 
 
 def test_what_was_asked_of_other_classes_stays_with_the_weights_that_have_them(
-    weights: Path,
+    weights: Path, over: Path
 ) -> None:
     async def play(engine: PoolEngine) -> None:
         wants_a_class = job_of("edition", category_ids=frozenset({1}))
-        async with waiting_behind_others(engine, wants_a_class) as waiting:
+        async with waiting_behind_others(engine, wants_a_class, over) as waiting:
             weights.write_text("new, other classes")
             await engine.reload()
+            over.touch()
             assert companies_of(await waiting) == ["old"]
 
     with_engine(play, weights=str(weights), max_batch_images=1, hang_s=30)
 
 
-def test_a_model_that_a_reload_takes_away_finishes_what_waits_for_it(tmp_path: Path) -> None:
+def test_a_model_that_a_reload_takes_away_finishes_what_waits_for_it(
+    tmp_path: Path, over: Path
+) -> None:
     gone = tmp_path / "renamed"
 
     async def play(engine: PoolEngine) -> None:
-        async with waiting_behind_others(engine, job_of("ok")) as waiting:
+        async with waiting_behind_others(engine, job_of("ok"), over) as waiting:
             gone.touch()
             await engine.reload()
+            over.touch()
             assert [model.name for model in engine.models] == ["another name"]
             assert companies_of(await waiting) == ["ok"]
 
