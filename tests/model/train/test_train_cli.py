@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from model.checkpoints.checkpoint import Checkpoint
 from model.prediction.predictor import Predictor
 from model.train import __main__ as command
 from model.train.distributed.world import World, choose_device
+from model.train.outputs import save_timer
 from model.train.state.resume import load_state
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -174,6 +176,33 @@ def test_start_says_what_starts_afresh_and_how_often_it_is_evaluated(
     assert "evaluated every 2 steps and at the end" in caplog.messages
     lines = (tmp_path / "evaluations.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines] == [2, 3]
+
+
+def test_run_saves_soon_after_its_start(
+    data: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(save_timer, "_FIRST_AFTER_S", 0.0)
+    args = [*_QUICK, "--data", data, "--output", str(tmp_path), "--iterations", "3"]
+    with caplog.at_level(logging.INFO):
+        assert command.main(args) == 0
+    saves = [line.rpartition(" ")[2] for line in caplog.messages if line.startswith("saved ")]
+    assert saves == ["1", "3"]
+
+
+def test_resumed_run_keeps_the_best_weights_until_there_are_better_ones(
+    trained: Path, data: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    before = checkpoint.load(folder / "best.safetensors").provenance
+    args = [*_QUICK, "--data", data, "--eval-data", data, "--output", str(folder), "--resume"]
+    assert command.main([*args, "--iterations", "3"]) == 0
+    report = json.loads((folder / "evaluations.jsonl").read_text().splitlines()[-1])
+    assert (report["iteration"], report["mask"]["AP"]) == (3, 0.0)
+    assert checkpoint.load(folder / "best.safetensors").provenance == before
 
 
 def test_folder_with_a_run_is_not_overwritten(
