@@ -11,8 +11,10 @@ from typing import Any
 
 from model.datasets.annotations import Annotation, read_annotation
 from model.datasets.findings import Findings
+from model.datasets.numbers_as_text import ImageId, PictureIds, as_id, as_numbers
+from model.datasets.root_category import without_root
 
-ImageId = int | str
+_MOST_PIXELS = 2**31  # more than can be decoded; run lengths have 32 bits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +51,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return dict(document)
 
 
+def read_document(path: Path, findings: Findings) -> dict[str, Any]:
+    """Return a COCO-style file's content, its categories as they are meant.
+
+    Args:
+        findings: get a category that was left out.
+
+    Raises:
+        ValueError: as `read_json`.
+    """
+    document = read_json(path)
+    return {**document, "categories": without_root(document, findings)}
+
+
 def read_pictures(
     rows: Sequence[Any],
     annotations: Sequence[Any],
@@ -63,7 +78,9 @@ def read_pictures(
         category_ids: those that the file lists.
         findings: get what is not sound, and is left out.
     """
-    by_picture = _by_picture(annotations, findings)
+    rows = [_with_numbers(row, findings) for row in rows]
+    ids = PictureIds(row["id"] for row in rows if _is_sound_picture(row))
+    by_picture = _by_picture(annotations, ids, findings)
     seen: set[ImageId] = set()
     for row in rows:
         if not _is_sound_picture(row):
@@ -72,21 +89,36 @@ def read_pictures(
             findings.add("picture_id", f"{row['id']!r}: {row['file_name']}")
         else:
             seen.add(row["id"])
-            yield _picture(row, by_picture.pop(row["id"], []), category_ids, findings)
-    for image_id, strangers in by_picture.items():
-        for row in strangers if image_id not in seen else ():
-            findings.add("stranger", f"annotation {row.get('id')!r} of picture {image_id!r}")
+            yield _picture(row, by_picture.get(row["id"], []), category_ids, findings)
+
+
+def _with_numbers(row: Any, findings: Findings) -> Any:
+    """Return a picture's row with its numbers as such."""
+    if not isinstance(row, dict):
+        return row
+    changed = {key: as_id(as_numbers(row.get(key))) for key in ("height", "width")}
+    if any(isinstance(row.get(key), str) and not isinstance(changed[key], str) for key in changed):
+        findings.add("text_number", f"picture {row.get('file_name')!r:.100}")
+    return {**row, **changed, "id": as_id(row.get("id"))}
 
 
 def _by_picture(
-    annotations: Sequence[Any], findings: Findings
+    annotations: Sequence[Any], ids: PictureIds, findings: Findings
 ) -> dict[ImageId, list[Mapping[str, Any]]]:
     by_picture: defaultdict[ImageId, list[Mapping[str, Any]]] = defaultdict(list)
     for row in annotations:
-        if isinstance(row, dict) and isinstance(row.get("image_id"), int | str):
-            by_picture[row["image_id"]].append(row)
-        else:
+        image_id = as_id(row.get("image_id")) if isinstance(row, dict) else None
+        if not isinstance(image_id, int | str):
             findings.add("annotation_row", f"{row!r:.100}")
+            continue
+        found = ids.find(image_id)
+        name = f"annotation {row.get('id')!r} of picture {image_id!r}"
+        if found is None:
+            findings.add("stranger", name)
+            continue
+        if found != image_id:
+            findings.add("image_id", f"{name}, which is {found!r}")
+        by_picture[found].append(row)
     return dict(by_picture)
 
 
@@ -95,16 +127,9 @@ def _is_sound_picture(row: Any) -> bool:
         isinstance(row, dict)
         and isinstance(row.get("id"), int | str)
         and isinstance(row.get("file_name"), str)
-        and _side(row.get("height")) > 0
-        and _side(row.get("width")) > 0
+        and all(isinstance(row.get(side), int) and row[side] > 0 for side in ("height", "width"))
+        and row["height"] * row["width"] <= _MOST_PIXELS
     )
-
-
-def _side(value: Any) -> int:
-    """Return a side's length, 0 if it is none."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) else 0
 
 
 def _picture(
@@ -113,7 +138,7 @@ def _picture(
     category_ids: Collection[int],
     findings: Findings,
 ) -> DescribedPicture:
-    height, width = _side(row["height"]), _side(row["width"])
+    height, width = row["height"], row["width"]
     read = (
         read_annotation(
             annotation,

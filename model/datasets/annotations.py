@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from model.datasets.findings import Findings
+from model.datasets.numbers_as_text import as_id, as_numbers
 from model.datasets.records import StoredShape
 from model.datasets.segmentation import extent_of, read_shape
 
@@ -46,14 +47,13 @@ def read_annotation(
         findings: get what had to be dropped.
     """
     name = f"annotation {row.get('id')!r} of {picture}"
-    category_id = row.get("category_id")
+    category_id, given, is_crowd, area = _numbers_of(row, name, findings)
     if not isinstance(category_id, int) or category_id not in category_ids:
         findings.add("category", f"{name}: category {category_id!r:.60}")
         return None
     read = read_shape(row.get("segmentation"), height, width)
-    if read.dropped is not None:
-        findings.add(read.dropped, f"{name}: {read.example}")
-    given = row.get("bbox")
+    for kind in read.kinds:
+        findings.add(kind, f"{name}: {read.example}" if read.example else name)
     box = _given_box(given) if given else _box_around(read.shape, height, width)
     if box is None:
         findings.add("annotation_row", f"{name}: bbox {given!r:.60}")
@@ -65,11 +65,20 @@ def read_annotation(
     return Annotation(
         id=row.get("id"),
         category_id=category_id,
-        is_crowd=bool(row.get("iscrowd")),
+        is_crowd=bool(is_crowd),
         box_xywh=box,
         shape=read.shape,
-        area=_given_area(row.get("area")),
+        area=_given_area(area),
     )
+
+
+def _numbers_of(row: Mapping[str, Any], name: str, findings: Findings) -> tuple[Any, ...]:
+    """Return the category's id, the box, whether it is a crowd, and the area."""
+    written = [row.get(key) for key in ("category_id", "bbox", "iscrowd", "area")]
+    numbers = [as_numbers(value) for value in written]
+    if any(number is not value for number, value in zip(numbers, written, strict=True)):
+        findings.add("text_number", name)
+    return as_id(numbers[0]), *numbers[1:]
 
 
 def _given_box(value: Any) -> tuple[float, float, float, float] | None:

@@ -11,7 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from model.datasets.annotation_file import DescribedPicture, read_json, read_pictures
+from model.datasets.annotation_file import (
+    DescribedPicture,
+    read_document,
+    read_json,
+    read_pictures,
+)
 from model.datasets.check_rows import check_annotation, check_file
 from model.datasets.classes import LabelledCategories, categories_of, listed_ids, unite
 from model.datasets.findings import ClassCount, DataReport, Findings
@@ -49,7 +54,7 @@ def check(
     for item in given:
         try:
             source = item if isinstance(item, Source) else find_source(item, split=split)
-            document = read_json(source.annotations)
+            document = read_document(source.annotations, tally.findings)
             panoptic = read_json(source.panoptic) if source.panoptic else None
             part = categories_of(document, panoptic, source.annotations.stem)
         except ValueError as error:
@@ -148,7 +153,7 @@ def _check_panoptic(
     pictures: Sequence[DescribedPicture],
     findings: Findings,
 ) -> None:
-    partitions = read_partitions(panoptic, findings)
+    partitions = read_partitions(panoptic, [picture.id for picture in pictures], findings)
     for picture in pictures:
         partition = partitions.get(picture.id)
         if partition is None:

@@ -10,9 +10,15 @@ from typing import Any
 import numpy as np
 
 from model.categories import Categories
-from model.datasets.annotation_file import DescribedPicture, ImageId, read_json, read_pictures
+from model.datasets.annotation_file import (
+    DescribedPicture,
+    read_document,
+    read_json,
+    read_pictures,
+)
 from model.datasets.classes import categories_of, labelled_table, listed_ids, unite
 from model.datasets.findings import Findings
+from model.datasets.numbers_as_text import ImageId
 from model.datasets.panoptic_file import read_partitions
 from model.datasets.records import PackedPictures, PanopticTruth, Picture
 from model.datasets.sources import Source
@@ -59,7 +65,11 @@ def read_coco(
         ValueError: a file is not COCO-style JSON, categories contradict each other, or no
             picture is left.
     """
-    documents = [read_json(source.annotations) for source in sources]
+    found = [Findings() for _ in sources]
+    documents = [
+        read_document(source.annotations, findings)
+        for source, findings in zip(sources, found, strict=True)
+    ]
     panoptics = [
         read_json(source.panoptic) if semantic and source.panoptic else None for source in sources
     ]
@@ -71,7 +81,8 @@ def read_coco(
     pictures: list[Picture] = []
     left_out = 0
     for number, source in enumerate(sources):
-        for picture in _pictures(number, source, documents[number], panoptics[number], united):
+        read = documents[number], panoptics[number]
+        for picture in _pictures(number, source, *read, united, found[number]):
             if keep_empty or not picture.is_crowd.all():
                 pictures.append(picture)
             else:
@@ -93,13 +104,18 @@ def read_coco(
 
 
 def _pictures(
-    number: int, source: Source, document: _Row, panoptic: _Row | None, categories: Categories
+    number: int,
+    source: Source,
+    document: _Row,
+    panoptic: _Row | None,
+    categories: Categories,
+    findings: Findings,
 ) -> list[Picture]:
     """Return a file's pictures by id."""
-    findings = Findings()
     listed = listed_ids(document, source.annotations.stem)
     described = list(read_pictures(document["images"], document["annotations"], listed, findings))
-    truths = _panoptic_truths(source, panoptic, categories, findings)
+    ids = [picture.id for picture in described]
+    truths = _panoptic_truths(source, panoptic, categories, ids, findings)
     findings.refuse_errors(source.annotations)
     findings.log_warnings(source.annotations)
     classes = {category.id: i for i, category in enumerate(categories.things)}
@@ -133,13 +149,17 @@ def _picture(
 
 
 def _panoptic_truths(
-    source: Source, panoptic: _Row | None, categories: Categories, findings: Findings
+    source: Source,
+    panoptic: _Row | None,
+    categories: Categories,
+    ids: Sequence[ImageId],
+    findings: Findings,
 ) -> dict[ImageId, PanopticTruth]:
     if panoptic is None or source.panoptic_images is None:
         return {}
     labels = {category.id: i + 1 for i, category in enumerate(categories.stuff)}
     truths = {}
-    for image_id, partition in read_partitions(panoptic, findings).items():
+    for image_id, partition in read_partitions(panoptic, ids, findings).items():
         segments = sorted(partition.segments, key=lambda segment: segment.id)
         truths[image_id] = PanopticTruth(
             file=str(source.panoptic_images / partition.file_name),

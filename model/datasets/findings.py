@@ -11,11 +11,12 @@ from typing import Literal
 
 logger = logging.getLogger(__name__)
 
-Severity = Literal["error", "warning", "note"]
+Severity = Literal["error", "warning", "change", "note"]
 
 NUM_EXAMPLES = 3
 
-# In the order of the report. Errors would break training, or lose what was paid for.
+# In the order of the report. Errors would break training, or lose what was paid for; changes are
+# what is read otherwise than it is written.
 KINDS: dict[str, tuple[Severity, str]] = {
     "file": ("error", "data sets that cannot be read"),
     "picture_row": ("error", "pictures without a sound id, file_name, width or height"),
@@ -38,6 +39,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
         "warning",
         "masks with broken polygons: under 3 corners, odd, no numbers, far away (dropped)",
     ),
+    "ring": ("warning", "broken polygons of masks that have others (dropped, the others stay)"),
     "run_lengths": ("warning", "run lengths that don't fit their picture (mask dropped)"),
     "apart": ("warning", "boxes far from their own mask (overlap under 50 %)"),
     "nothing_left": ("warning", "pictures of whose annotations nothing can be used (left out)"),
@@ -45,6 +47,11 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "rare": ("warning", "classes with fewer than 10 objects"),
     "absent": ("warning", "classes without any object"),
     "panoptic_row": ("warning", "pictures without panoptic truth (they train no stuff)"),
+    "text_number": ("change", "pictures or annotations with numbers as text (read)"),
+    "image_id": ("change", 'ids of pictures written in two ways, 1 and "1" (taken for one)'),
+    "point_pairs": ("change", "masks of polygons in pairs of points (read as lists of numbers)"),
+    "flat_polygon": ("change", "masks of one polygon that is in no list (read as one)"),
+    "root_category": ("change", "categories that only name the group of the others (left out)"),
     "unlabelled": ("note", "pictures without annotation (left out unless asked for)"),
     "only_crowd": ("note", "pictures with nothing but crowds (left out unless asked for)"),
     "crowd": ("note", "crowd annotations (background to the detector)"),
@@ -108,9 +115,9 @@ class Findings:
                 )
 
     def log_warnings(self, what: Path) -> None:
-        """Say what was dropped of a file."""
+        """Say what was dropped of a file, and what was read otherwise than it is written."""
         for finding in self.listed():
-            if finding.severity == "warning":
+            if finding.severity in ("warning", "change"):
                 logger.warning(
                     "%s: %d %s, such as %s", what, finding.count, finding.what, finding.examples[0]
                 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from model.datasets.annotation_file import ImageId
 from model.datasets.findings import Findings
+from model.datasets.numbers_as_text import ImageId, PictureIds, as_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +27,15 @@ class Partition:
     segments: tuple[TrueSegment, ...]
 
 
-def read_partitions(document: Mapping[str, Any], findings: Findings) -> dict[ImageId, Partition]:
+def read_partitions(
+    document: Mapping[str, Any], picture_ids: Iterable[ImageId], findings: Findings
+) -> dict[ImageId, Partition]:
     """Return the partitions by picture; what is not sound goes to the findings."""
+    ids = PictureIds(picture_ids)
     partitions: dict[ImageId, Partition] = {}
     for row in document["annotations"]:
         try:
-            image_id, file_name = row["image_id"], row["file_name"]
+            image_id, file_name = as_id(row["image_id"]), row["file_name"]
             if not isinstance(image_id, int | str) or not isinstance(file_name, str):
                 raise TypeError
             segments = tuple(
@@ -46,5 +49,10 @@ def read_partitions(document: Mapping[str, Any], findings: Findings) -> dict[Ima
         except (KeyError, TypeError, ValueError, AttributeError):
             findings.add("panoptic_segments", f"{row!r:.100}")
             continue
-        partitions[image_id] = Partition(file_name=file_name, segments=segments)
+        found = ids.find(image_id)
+        if found is None:
+            continue
+        if found != image_id:
+            findings.add("image_id", f"the panoptic row of {image_id!r}, which is {found!r}")
+        partitions[found] = Partition(file_name=file_name, segments=segments)
     return partitions

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from model.datasets.numbers_as_text import as_numbers
+from model.datasets.polygon_lists import flat_rings
 from model.datasets.records import StoredShape
 from model.masks.run_columns import decompress
 from model.masks.run_lengths import compress
@@ -19,13 +21,14 @@ _CHARACTERS = bytes(range(48, 112))  # of compressed run lengths
 
 
 class ReadShape(NamedTuple):
-    """A mask as far as it can be used; what had to be dropped: a kind of finding, and how it looks.
+    """A mask as far as it can be used.
 
-    shape: None if it is absent, empty or broken.
+    shape: None if it is absent, empty or broken. kinds: what had to be dropped, or read otherwise
+    than it is written, as kinds of findings. example: how that looks.
     """
 
     shape: StoredShape
-    dropped: str | None = None
+    kinds: tuple[str, ...] = ()
     example: str = ""
 
 
@@ -36,19 +39,35 @@ def read_shape(segmentation: Any, height: int, width: int) -> ReadShape:
     run for ever, or out of memory.
     """
     if isinstance(segmentation, dict):
-        size = segmentation.get("size")
-        counts = _sound_counts(segmentation.get("counts"), height * width)
-        if size != [height, width] or counts is None:
-            return ReadShape(None, "run_lengths", f"size {size!r:.60}")
-        return ReadShape(compress(counts))
+        return _read_run_lengths(segmentation, height, width)
     if segmentation is None:
         return ReadShape(None)
     if not isinstance(segmentation, list):
-        return ReadShape(None, "polygon", f"{segmentation!r:.60}")
-    found = [(ring, _sound_polygon(ring, height, width)) for ring in segmentation]
+        return ReadShape(None, ("polygon",), f"{segmentation!r:.60}")
+    rings, kinds = flat_rings(segmentation)
+    found = [(ring, _sound_polygon(ring, height, width)) for ring in rings]
     shape = tuple(corners.tobytes() for _, corners in found if corners is not None) or None
-    broken = [f"{ring!r:.60}" for ring, corners in found if corners is None]
-    return ReadShape(shape, "polygon", broken[0]) if broken else ReadShape(shape)
+    broken = [ring for ring, corners in found if corners is None]
+    if broken:
+        kinds.append("polygon" if shape is None else "ring")
+    shown = broken[0] if broken else segmentation
+    return ReadShape(shape, tuple(kinds), f"{shown!r:.60}" if kinds else "")
+
+
+def _read_run_lengths(segmentation: dict[str, Any], height: int, width: int) -> ReadShape:
+    written = segmentation.get("size"), segmentation.get("counts")
+    size = as_numbers(written[0])
+    # A text of counts is compressed, whatever it looks like.
+    listed = as_numbers(written[1]) if isinstance(written[1], list) else written[1]
+    counts = _sound_counts(listed, height * width)
+    if size != [height, width] or counts is None:
+        shown = f"size {written[0]!r:.60} in {width}×{height}"
+        is_turned = size == [width, height]
+        return ReadShape(
+            None, ("run_lengths",), shown + ": height and width are swapped" * is_turned
+        )
+    is_text = size is not written[0] or listed is not written[1]
+    return ReadShape(compress(counts), ("text_number",) if is_text else ())
 
 
 def extent_of(shape: StoredShape, height: int, width: int) -> np.ndarray | None:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from model.categories import Categories
-from model.datasets.annotation_file import DescribedPicture, ImageId, read_json, read_pictures
+from model.datasets.annotation_file import (
+    DescribedPicture,
+    read_document,
+    read_json,
+    read_pictures,
+)
 from model.datasets.annotations import Annotation
 from model.datasets.classes import categories_of, listed_ids
 from model.datasets.findings import Findings
+from model.datasets.numbers_as_text import ImageId
 from model.datasets.panoptic_file import Partition, read_partitions
 from model.files import sha256_of
 from model.pictures.files import PictureFile
+
+_Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,48 +88,57 @@ def open_data(
         raise ValueError(f"the maps of {panoptic} are in no folder {panoptic_folder}")
     if not images.is_dir():
         raise ValueError(f"there is no folder {images} with the pictures")
-    documents = {path: read_json(path) for path in (annotations, panoptic) if path is not None}
-    if not documents:
+    if annotations is None and panoptic is None:
         raise ValueError("no annotation file is given; an instances or a panoptic JSON is needed")
-    instances = partition_file = None
-    labelled: frozenset[int] = frozenset()
-    if annotations is not None:
-        instances = _data_file(annotations, documents[annotations])
-        labelled = categories_of(documents[annotations], None, annotations.stem).labelled_ids
-    partitions: Mapping[ImageId, Partition] = {}
-    if panoptic is not None:
-        partition_file = _data_file(panoptic, documents[panoptic])
-        findings = Findings()
-        partitions = read_partitions(documents[panoptic], findings)
-        findings.refuse_errors(panoptic)
+    findings = Findings()
+    objects = None if annotations is None else read_document(annotations, findings)
+    segments = None if panoptic is None else read_json(panoptic)
+    described = _described(annotations or panoptic, objects or segments, objects, findings)
+    partitions = _partitions(panoptic, segments, described)
     return EvaluationData(
-        pictures=tuple(
-            _picture(described, images, partitions)
-            for described in _described(annotations, documents)
-        ),
-        instances=instances,
-        labelled_ids=labelled,
-        panoptic=partition_file,
+        pictures=tuple(_picture(one, images, partitions) for one in described),
+        instances=_data_file(annotations, objects),
+        labelled_ids=_labelled_ids(annotations, objects),
+        panoptic=_data_file(panoptic, segments),
         panoptic_folder=panoptic_folder,
     )
 
 
 def _described(
-    annotations: Path | None, documents: Mapping[Path, Mapping[str, Any]]
+    path: Path | None, document: _Document | None, objects: _Document | None, findings: Findings
 ) -> list[DescribedPicture]:
-    """Return the pictures of the first file, with the objects of the instances file."""
-    path, document = next(iter(documents.items()))
-    objects = [] if annotations is None else document["annotations"]
-    findings = Findings()
-    described = list(
-        read_pictures(document["images"], objects, listed_ids(document, path.stem), findings)
-    )
+    """Return the pictures of a file, with the objects of the instances file."""
+    assert path is not None
+    assert document is not None
+    rows = [] if objects is None else objects["annotations"]
+    listed = listed_ids(document, path.stem)
+    described = list(read_pictures(document["images"], rows, listed, findings))
     findings.refuse_errors(path)
     findings.log_warnings(path)
     return described
 
 
-def _data_file(path: Path, document: Mapping[str, Any]) -> DataFile:
+def _partitions(
+    path: Path | None, document: _Document | None, described: Sequence[DescribedPicture]
+) -> Mapping[ImageId, Partition]:
+    if path is None or document is None:
+        return {}
+    findings = Findings()
+    partitions = read_partitions(document, [picture.id for picture in described], findings)
+    findings.refuse_errors(path)
+    findings.log_warnings(path)
+    return partitions
+
+
+def _labelled_ids(path: Path | None, document: _Document | None) -> frozenset[int]:
+    if path is None or document is None:
+        return frozenset()
+    return categories_of(document, None, path.stem).labelled_ids
+
+
+def _data_file(path: Path | None, document: _Document | None) -> DataFile | None:
+    if path is None or document is None:
+        return None
     categories = Categories.from_coco_rows(path.stem, document["categories"])
     return DataFile(name=path.name, sha256=sha256_of(path), categories=categories)
 
