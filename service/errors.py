@@ -12,6 +12,7 @@
     ├── WrongMethodError        405
     ├── ReloadError             409  new weights or keys cannot be had
     ├── TooLargeError           413  more bytes, pixels or images than the limits
+    ├── CostlyImageError        413  an image whose decoding took too long and was cut off
     ├── UnsupportedMediaError   415  a media type or an image format that is not read
     ├── OptionError             422  an option that is unknown, out of range or contradictory
     ├── PoisonError             422  an image under which workers died
@@ -136,6 +137,12 @@ class TooLargeError(ServiceError):
     status, kind, title = 413, "too-large", "Too large"
 
 
+class CostlyImageError(ServiceError):
+    """An image that takes more time to decode than any picture of its size needs."""
+
+    status, kind, title = 413, "costly-image", "Too costly to decode"
+
+
 class UnsupportedMediaError(ServiceError):
     """A media type, an encoding or an image format that the server does not read."""
 
@@ -196,6 +203,7 @@ KINDS: tuple[type[ServiceError], ...] = (
     WrongMethodError,
     ReloadError,
     TooLargeError,
+    CostlyImageError,
     UnsupportedMediaError,
     OptionError,
     PoisonError,

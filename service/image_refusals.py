@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from model.pictures.errors import ImageError, ImageTooLargeError, UnsupportedImageError
+from model.pictures.errors import (
+    ImageError,
+    ImageTooCostlyError,
+    ImageTooLargeError,
+    UnsupportedImageError,
+)
 from service.errors import (
+    CostlyImageError,
     NotAnImageError,
     TooLargeError,
     UnsupportedMediaError,
@@ -20,6 +26,8 @@ def image_refusals() -> Iterator[None]:
         yield
     except ImageTooLargeError as error:
         raise TooLargeError(str(error)) from None
+    except ImageTooCostlyError as error:
+        raise CostlyImageError(str(error)) from None
     except UnsupportedImageError as error:
         raise UnsupportedMediaError(str(error)) from None
     except ImageError as error:

@@ -13,3 +13,7 @@ class UnsupportedImageError(ImageError):
 
 class ImageTooLargeError(ImageError):
     """The picture has more pixels than the caller allows."""
+
+
+class ImageTooCostlyError(ImageError):
+    """Decoding the picture took more time than any picture needs, and was cut off."""

@@ -94,8 +94,8 @@ class Dispatcher:
                 if not ok:
                     log.error("a canary died", extra={"device": link.device, "why": text})
                     link.kill("canary")
-            case Ran(batch=number):
-                self._batch_ran(link, number)
+            case Ran():
+                self._batch_ran(link, said)
             case Done():
                 self._batch_done(seat, link, said)
             case OfPicture(item=number):
@@ -197,10 +197,11 @@ class Dispatcher:
                 )
             )
 
-    def _batch_ran(self, link: WorkerLink, number: int) -> None:
-        ran = link.sent.get(number)
+    def _batch_ran(self, link: WorkerLink, said: Ran) -> None:
+        ran = link.sent.get(said.batch)
         if ran is not None and ran.encoded_by is None:
-            self._learn(ran)
+            if not said.has_aside:
+                self._learn(ran)
             deadline = max(picture.deadline for picture in ran.work)
             link.sent.has_run(ran, encoded_by=deadline + self._hang_s)
 

@@ -137,9 +137,13 @@ class CanaryRan(_Message, frozen=True, kw_only=True, tag="canary_ran"):
 
 
 class Ran(_Message, frozen=True, kw_only=True, tag="ran"):
-    """The device is free of a batch, some of whose answers are still being drawn."""
+    """The device is free of a batch, some of whose answers are still being drawn.
+
+    has_aside: pictures of it are still being decoded, away from the others, and run later.
+    """
 
     batch: int
+    has_aside: bool = False
 
 
 class Done(_Message, frozen=True, kw_only=True, tag="done"):

@@ -5,7 +5,13 @@ from __future__ import annotations
 import logging
 import time
 
-from service.errors import INTERNAL_DETAIL, InternalError, TooLargeError, by_kind
+from service.errors import (
+    INTERNAL_DETAIL,
+    CostlyImageError,
+    InternalError,
+    TooLargeError,
+    by_kind,
+)
 from service.pool.messages import Answer, Defect, Dropped, Refused, TooBig
 from service.pool.pending import PendingPicture
 from service.pool.waiting_room import WaitingRoom
@@ -31,6 +37,8 @@ def settle(
             if request.unwanted:  # else it was answered for another of its pictures
                 metrics.dropped(request.unwanted)
         case Refused(error=kind, detail=detail):
+            if kind == CostlyImageError.kind:
+                metrics.refused("costly_image")
             request.fail(by_kind(kind)(detail).about_image(picture.index, picture.id))
         case TooBig(pixels=pixels):
             room.has_no_memory(request.job.model, pixels, time.monotonic())

@@ -50,6 +50,7 @@ class BatchRunner:
         wanted: says which pictures somebody still waits for; what nobody does is not begun.
         send: sends a frame; any thread may call it.
         has_next: says whether a batch waits behind the one that runs.
+        put_late: takes a batch of what was put aside while others ran, to be run in its turn.
         on_fatal: ends the process, as the device does not work any more.
     """
 
@@ -64,6 +65,7 @@ class BatchRunner:
         wanted: Wanted,
         send: Send,
         has_next: Callable[[], bool],
+        put_late: Callable[[PreparedBatch], None],
         on_fatal: Callable[[str], NoReturn],
     ) -> None:
         self._wanted = wanted
@@ -78,6 +80,7 @@ class BatchRunner:
             wanted=wanted,
             send=send,
             give_up=self._give_up,
+            put_late=put_late,
         )
         self._encoders = ThreadPoolExecutor(num_threads, thread_name_prefix="encode")
         self._drawers = ThreadPoolExecutor(num_threads, thread_name_prefix="draw")
@@ -110,9 +113,12 @@ class BatchRunner:
             else:
                 encoding()
 
-    def finish(self) -> None:
-        """Return once all answers are sent; nothing can be prepared or run after this."""
+    def finish_preparing(self) -> None:
+        """Return once everything is ready to run; nothing can be prepared after this."""
         self._preparer.finish()
+
+    def finish(self) -> None:
+        """Return once all answers are sent; nothing can be run after this."""
         self._encoders.shutdown()
         self._drawers.shutdown()
 

@@ -27,7 +27,7 @@ from service.json_bytes import to_json
 from service.pool.messages import BatchItem
 
 
-def decode_picture(data: memoryview, *, max_pixels: int, max_side: int) -> np.ndarray:
+def decode_picture(data: bytes, *, max_pixels: int, max_side: int) -> np.ndarray:
     """Return the upright picture: RGB uint8 (H, W, 3).
 
     Raises:
@@ -35,7 +35,7 @@ def decode_picture(data: memoryview, *, max_pixels: int, max_side: int) -> np.nd
     """
     try:
         with image_refusals():
-            return decode_image(bytes(data), max_pixels=max_pixels, max_side=max_side)
+            return decode_image(data, max_pixels=max_pixels, max_side=max_side)
     except MemoryError:
         raise TooLargeError("the server has no memory to decode it; send it smaller") from None
 

@@ -140,12 +140,26 @@ class WorkerProcess:
                     complaint = run_canaries()
                     self._send(CanaryRan(ok=complaint is None, text=complaint or "as before"))
                 case Stop():
-                    runner.finish()
+                    self._finish(runner)
                     return STOPPED
                 case prepared:
                     runner.run(prepared)
             with self._lock:
                 self._num_open -= 1
+
+    def _finish(self, runner: BatchRunner) -> None:
+        """Run what was put aside, and return once everything is answered."""
+        runner.finish_preparing()
+        while not self._work.empty():
+            late = self._work.get()
+            if not isinstance(late, Work):  # no message comes behind Stop
+                runner.run(late)
+        runner.finish()
+
+    def _put_late(self, prepared: PreparedBatch) -> None:
+        with self._lock:
+            self._num_open += 1
+        self._work.put(prepared)
 
     def _read(self) -> None:
         """Take in messages until there are no more: then the server is gone, and so is this."""
@@ -192,6 +206,7 @@ class WorkerProcess:
             wanted=self._wanted,
             send=self._send,
             has_next=self._has_next,
+            put_late=self._put_late,
             on_fatal=self._die,
         )
 

@@ -50,7 +50,9 @@ class BatchReport:
         self._lengthy = {item.number for item in items if not item.asked.is_brief}
         self._seconds = {item.number: dict.fromkeys(STAGES, 0.0) for item in items}
         self._pixels = 0
-        self._run_seconds: float | None = None
+        self._parts_to_run = 1
+        self._ran_seconds = 0.0
+        self._run_seconds: float | None = None  # None until all parts have run
 
     def spend(self, items: Sequence[BatchItem], stage: str, seconds: float) -> None:
         """Note the time of a stage that these pictures have shared."""
@@ -63,19 +65,28 @@ class BatchReport:
         with self._lock:
             self._pixels += pixels
 
-    def finish_run(self, run_seconds: float) -> None:
-        """Note for how long the batch held the device; closes it if all pictures are closed.
+    def put_aside(self, num_pictures: int) -> None:
+        """Note that so many pictures are decoded away from the others, and run each on its own."""
+        with self._lock:
+            self._parts_to_run += num_pictures
 
-        Where drawing goes on for a while, the server hears that the device is free.
+    def finish_run(self, run_seconds: float) -> None:
+        """Note for how long a part of the batch held the device; closes it if that was all.
+
+        Where drawing or decoding goes on for a while, the server hears that the device is free.
         """
         with self._lock:
-            self._run_seconds = run_seconds
-            is_done = not self._open
-            goes_on = not self._open.isdisjoint(self._lengthy)
+            self._parts_to_run -= 1
+            self._ran_seconds += run_seconds
+            has_aside = self._parts_to_run > 0
+            if not has_aside:
+                self._run_seconds = self._ran_seconds
+            is_done = not has_aside and not self._open
+            goes_on = has_aside or not self._open.isdisjoint(self._lengthy)
         if is_done:
-            self._send_done(run_seconds)
+            self._send_done(self._ran_seconds)
         elif goes_on:
-            self._send(Ran(batch=self._number))
+            self._send(Ran(batch=self._number, has_aside=has_aside))
 
     def answer(self, item: BatchItem, body: bytes, num_instances: int) -> None:
         """Close a picture with its answer."""

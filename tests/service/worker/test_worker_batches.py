@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn, cast
@@ -25,9 +26,12 @@ from service.pool.messages import (
     Message,
     OfPicture,
     Ran,
+    Refused,
     TooBig,
 )
+from service.worker import aside
 from service.worker.batches import BatchRunner
+from service.worker.groups import PreparedBatch
 from service.worker.models import LoadedModel
 from service.worker.wanted import Wanted
 
@@ -92,6 +96,7 @@ class Bench:
         self.drop_before: tuple[int, ...] = ()
         self.drop_when_prepared: tuple[int, ...] = ()
         self.threads: list[str] = []  # that sent the answers
+        self.late: queue.SimpleQueue[PreparedBatch] = queue.SimpleQueue()
         self._done = threading.Semaphore(0)
         self.runner = BatchRunner(
             {"m": LoadedModel(info=INSTANCE_MODEL, predictor=cast("Predictor", self.predictor))},
@@ -102,6 +107,7 @@ class Bench:
             wanted=self.wanted,
             send=self._send,
             has_next=lambda: self.has_next,
+            put_late=self.late.put,
             on_fatal=self._die,
         )
 
@@ -115,8 +121,8 @@ class Bench:
     def _die(self, text: str) -> NoReturn:
         raise Died(text)
 
-    def run(self, pictures: Sequence[bytes], **asked: Any) -> list[Any]:
-        """Run a batch, and return the messages sent once it is done."""
+    def run(self, pictures: Sequence[bytes], num_aside: int = 0, **asked: Any) -> list[Any]:
+        """Run a batch, what of it was put aside last, and return the messages sent by then."""
         items = [
             BatchItem(
                 number=number,
@@ -135,6 +141,8 @@ class Bench:
         for item in self.drop_when_prepared:
             self.wanted.drop(item)
         self.runner.run(prepared)
+        for _ in range(num_aside):
+            self.runner.run(self.late.get(timeout=60))
         assert self._done.acquire(timeout=30)
         return [message for message, _ in self.sent]
 
@@ -147,6 +155,7 @@ class Bench:
 def bench() -> Iterator[Bench]:
     bench = Bench()
     yield bench
+    bench.runner.finish_preparing()
     bench.runner.finish()
     bench.arena.close()
 
@@ -163,6 +172,60 @@ def test_lone_picture_is_encoded_by_the_thread_that_ran_it(bench: Bench) -> None
     told = bench.run([picture(8, 6)])
     assert bench.threads == ["MainThread"]
     assert [type(said) for said in told] == [Answer, Done]
+
+
+def test_costly_picture_keeps_no_other_waiting(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costly = picture(16, 12)
+    monkeypatch.setattr("service.worker.preparing.is_costly", lambda data: data == costly)
+    told = bench.run([picture(8, 6), costly, picture(8, 6)], num_aside=1)
+    assert bench.predictor.sizes == [2, 1]
+    assert [type(said) for said in told if said != Ran(batch=9, has_aside=True)] == [
+        *(Answer, Answer, Answer, Done)
+    ]
+    assert told.index(Ran(batch=9, has_aside=True)) < len(told) - 2
+    assert [said.item for said in told if isinstance(said, Answer)][-1] == 1
+    assert told[-1].pixels == 3 * CANVAS_PIXELS
+
+
+def test_lone_costly_picture_leaves_the_device_free(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.worker.preparing.is_costly", lambda data: True)
+    told = bench.run([picture(8, 6)], num_aside=1)
+    assert [type(said) for said in told] == [Ran, Answer, Done]
+    assert told[0].has_aside
+
+
+@pytest.mark.parametrize("spoilt", [b"GIF89a\1\0\1\0", picture(8, 6)[:-30]])
+def test_costly_picture_that_is_refused_closes_its_batch(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, spoilt: bytes
+) -> None:
+    monkeypatch.setattr("service.worker.preparing.is_costly", lambda data: data == spoilt)
+    told = bench.run([picture(8, 6), spoilt], num_aside=1)
+    assert bench.kinds() == {0: Answer, 1: Refused}
+    assert isinstance(told[-1], Done)
+
+
+def test_picture_that_takes_too_long_is_cut_off_and_the_worker_goes_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.worker.preparing.is_costly", lambda data: True)
+    for idle in bench.runner._preparer._aside._idle.queue:
+        monkeypatch.setattr(idle, "_wall_seconds", 0.01)  # starting alone takes longer
+    told = bench.run([picture(8, 6)], num_aside=1)
+    (refused,) = (said for said in told if isinstance(said, Refused))
+    assert (refused.error, "cut off" in refused.detail) == ("costly-image", True)
+    monkeypatch.setattr("service.worker.preparing.is_costly", lambda data: False)
+    bench.sent.clear()
+    bench.run([picture(8, 6)])
+    assert bench.kinds() == {0: Answer}
+
+
+def test_damaged_picture_is_not_costly() -> None:
+    assert not aside.is_costly(b"GIF89a\1\0\1\0")
+    assert not aside.is_costly(picture(8, 6))
 
 
 @pytest.mark.parametrize("reason", ["company", "the next", "a drawing", "outlines"])

@@ -1,0 +1,67 @@
+"""Costly pictures, decoded away from the others: by processes that are cut off if need be."""
+
+from __future__ import annotations
+
+import queue
+import struct
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from model.pictures.cost import decoding_seconds
+from model.pictures.decoding_process import DecodingProcess
+from model.pictures.errors import ImageError
+from model.pictures.header import read_header
+from service.errors import TooLargeError
+from service.image_refusals import image_refusals
+
+# What decoding may cost at the most before it is done aside: it would keep the others waiting.
+_BRIEF_S = 0.5
+# Several times what the largest picture of any format takes.
+_CPU_S = 8.0
+# Less than it takes until a worker counts as hung.
+_WALL_S = 15.0
+
+
+def is_costly(data: bytes) -> bool:
+    """Say whether decoding a picture may take long; not where it will be refused at once."""
+    try:
+        return decoding_seconds(data, read_header(data)) > _BRIEF_S
+    except (ImageError, struct.error, IndexError):
+        return False
+
+
+class Aside:
+    """Threads that wait for costly pictures, and the processes that decode them.
+
+    Args:
+        num_pictures: at a time.
+    """
+
+    def __init__(self, num_pictures: int) -> None:
+        self.threads = ThreadPoolExecutor(num_pictures, thread_name_prefix="aside")
+        # The one that was used last comes first: the others are not started without need.
+        self._idle: queue.LifoQueue[DecodingProcess] = queue.LifoQueue()
+        for _ in range(num_pictures):
+            self._idle.put(DecodingProcess(cpu_seconds=_CPU_S, wall_seconds=_WALL_S))
+
+    def decode(self, data: bytes, *, max_pixels: int, max_side: int) -> np.ndarray:
+        """Return the upright picture: RGB uint8 (H, W, 3).
+
+        Raises:
+            ServiceError: it cannot be decoded, or not in time; the text is for the client.
+        """
+        process = self._idle.get()
+        try:
+            with image_refusals():
+                return process.decode(data, max_pixels=max_pixels, max_side=max_side)
+        except MemoryError:
+            raise TooLargeError("the server has no memory to decode it; send it smaller") from None
+        finally:
+            self._idle.put(process)
+
+    def finish(self) -> None:
+        """Return once nothing is being decoded, and end the processes."""
+        self.threads.shutdown()
+        while not self._idle.empty():
+            self._idle.get().close()
