@@ -42,7 +42,7 @@ def process() -> Iterator[DecodingProcess]:
     process.close()
 
 
-def test_pixels_are_those_of_this_process(process):
+def test_pixels_are_those_of_this_process(process: DecodingProcess) -> None:
     for format_name in ("JPEG", "PNG", "WebP", "TIFF", "BMP"):
         data = encode(format_name)
         found = process.decode(data, **LIMITS)
@@ -50,7 +50,7 @@ def test_pixels_are_those_of_this_process(process):
         assert found.flags.writeable
 
 
-def test_refusals_are_those_of_this_process(process):
+def test_refusals_are_those_of_this_process(process: DecodingProcess) -> None:
     for data, kind in (
         (b"GIF89a\x01\x00\x01\x00", UnsupportedImageError),
         (encode("PNG")[:-20], ImageError),
@@ -65,7 +65,7 @@ def test_refusals_are_those_of_this_process(process):
     assert process.decode(encode("PNG"), **LIMITS).shape == PIXELS.shape
 
 
-def test_what_takes_too_long_is_cut_off_and_the_next_picture_is_not():
+def test_what_takes_too_long_is_cut_off_and_the_next_picture_is_not() -> None:
     process = DecodingProcess(cpu_seconds=0.5, wall_seconds=120)
     for _ in range(2):
         with pytest.raises(ImageTooCostlyError, match="cut off"):
@@ -74,14 +74,14 @@ def test_what_takes_too_long_is_cut_off_and_the_next_picture_is_not():
     process.close()
 
 
-def test_what_waits_too_long_is_cut_off_too():
+def test_what_waits_too_long_is_cut_off_too() -> None:
     process = DecodingProcess(cpu_seconds=60, wall_seconds=0.2)
     with pytest.raises(ImageTooCostlyError, match="cut off"):
         process.decode(run_length_bmp(4000, 4000), **LIMITS)
     process.close()
 
 
-def test_processor_time_is_counted_for_each_picture_anew():
+def test_processor_time_is_counted_for_each_picture_anew() -> None:
     process = DecodingProcess(cpu_seconds=1, wall_seconds=120)
     data = encode("PNG", np.zeros((1500, 2000, 3), np.uint8), compress_level=1)
     for _ in range(80):
@@ -123,5 +123,5 @@ def tiff(width: int, height: int, **options: object) -> bytes:
         (tiff(1000, 700, compression="lzma"), False),
     ],
 )
-def test_cost_is_known_before(data, is_costly):
+def test_cost_is_known_before(data: bytes, is_costly: bool) -> None:
     assert (decoding_seconds(data, read_header(data)) > 0.5) == is_costly
