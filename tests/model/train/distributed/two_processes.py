@@ -1,4 +1,4 @@
-"""What each of two gloo processes does for test_distributed: `two_processes.py FOLDER`."""
+"""What each of two gloo processes does for test_world: `two_processes.py FOLDER`."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
-        "PYTHONPATH": os.pathsep.join(map(str, (root, here, here.parent))),
+        "PYTHONPATH": os.pathsep.join(map(str, (root, root / "tests"))),
         "OMP_NUM_THREADS": "1",
     }
     processes = [
