@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.command_line import OneLineParser, add_model_options, positive
+from model.command_line import OneLineParser, add_model_options, open_predictor, positive
 from model.files import can_be_written, write_file
 
 if TYPE_CHECKING:
@@ -43,18 +43,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-def open_predictor(args: argparse.Namespace) -> tuple[Predictor, str]:
-    """Return the predictor that the arguments ask for, and its weights' digest.
-
-    Raises:
-        ValueError: no such model, categories or device.
-    """
-    from model import command_line
-
-    predictor, _, sha256 = command_line.open_predictor(args)
-    return predictor, sha256
-
-
 def _run(args: argparse.Namespace) -> int:
     # These take seconds to import; --help and a misspelt argument need not wait for them.
     from model.evaluation.data import open_data
@@ -71,7 +59,7 @@ def _run(args: argparse.Namespace) -> int:
         panoptic=args.panoptic,
         panoptic_folder=args.panoptic_folder,
     )
-    predictor, sha256 = open_predictor(args)
+    predictor, name, sha256 = open_predictor(args)
     with ExitStack() as stack:
         on_result = stack.enter_context(results_file(args.results)) if args.results else None
         report = evaluate(
@@ -84,6 +72,7 @@ def _run(args: argparse.Namespace) -> int:
             on_result=on_result,
             progress=True,
         )
+    report["model"]["name"] = name
     report["model"]["weights"] = f"sha256:{sha256}"
     if args.output:
         write_file(args.output, (json.dumps(report, indent=1) + "\n").encode())

@@ -35,6 +35,7 @@ _Loader.add_constructor(
 )
 
 _BASE = "_BASE_"
+_DUMP = "config.yaml"
 # Its settings are the defaults already, so a chain may end in it without the file.
 _BUILT_IN_BASE = "Base-BlendMask.yaml"
 
@@ -45,7 +46,8 @@ def read_config(
     """Return the configuration in a BlendMask YAML file of AdelaiDet's.
 
     Its `_BASE_` chain is followed, relative to each file. The name is the file's, with the
-    folder's before it where a released configuration is called so (`Panoptic/R_50_1x`).
+    folder's before it where a released configuration is called so (`Panoptic/R_50_1x`), and the
+    folder's alone for the `config.yaml` that a training leaves.
 
     Args:
         overrides: KEY VALUE KEY VALUE …, as on detectron2's command line.
@@ -55,8 +57,11 @@ def read_config(
             something this network cannot do; the message names it and what would be right.
     """
     path = Path(path)
-    qualified = f"{path.resolve().parent.name}/{path.stem}"
+    folder = path.resolve().parent.name
+    qualified = f"{folder}/{path.stem}"
     name = qualified if qualified in PRESETS else path.stem
+    if path.name == _DUMP and folder:
+        name = folder
     try:
         built_in: list[Path] = []
         settings = {**_read_chain(path, (), built_in), **_pairs(overrides)}

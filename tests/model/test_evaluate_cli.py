@@ -21,7 +21,7 @@ def places(tmp_path: Path) -> SimpleNamespace:
 @pytest.fixture
 def predictor(monkeypatch: pytest.MonkeyPatch) -> KnowingPredictor:
     fake = KnowingPredictor()
-    monkeypatch.setattr(evaluate, "open_predictor", lambda args: (fake, "0f3a"))
+    monkeypatch.setattr(evaluate, "open_predictor", lambda args: (fake, "pets", "0f3a"))
     return fake
 
 
@@ -70,6 +70,7 @@ def test_the_report_names_the_weights(
     assert run(places, "--output", tmp_path / "report.json") == 0
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["model"]["weights"] == "sha256:0f3a"
+    assert report["model"]["name"] == "pets"
     assert report["task"] == "both"
     assert report["box"]["AP"] == pytest.approx(1.0)
 

@@ -59,7 +59,10 @@ class Keeper:
         state = {**training.state(), **self.identity()}
         if training.world.is_main:
             self._write(LAST, training)
-            save_state(self.folder, state)
+            try:
+                save_state(self.folder, state)
+            except SaveError as error:
+                raise SaveError(f"{error}; the weights are in {LAST}") from None
             logger.info("saved %s at iteration %d", self.folder / LAST, training.iteration)
 
     def save_best(self, training: Training, score: Mapping[str, float]) -> None:

@@ -46,6 +46,10 @@ def test_file_that_says_nothing_is_the_base_configuration(tmp_path: Path) -> Non
     assert read_config(write(tmp_path / "R_50_3x.yaml", "SEED: 1\n")) == preset("R_50_3x")
 
 
+def test_dump_of_a_training_is_called_as_its_folder(tmp_path: Path) -> None:
+    assert read_config(write(tmp_path / "street" / "config.yaml", "SEED: 1\n")).name == "street"
+
+
 def test_bases_are_followed_and_overridden(tmp_path: Path) -> None:
     write(tmp_path / "base.yaml", "MODEL: {FCOS: {NMS_TH: 0.5, NUM_CLASSES: 3}}\n")
     write(tmp_path / "deep" / "middle.yaml", "_BASE_: ../base.yaml\nMODEL: {FCOS: {NMS_TH: 0.4}}\n")
