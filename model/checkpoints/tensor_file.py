@@ -57,6 +57,9 @@ def read_tensor_file(path: Path, *, member: str | None = None) -> TensorFile:
         tensors = _network_of(content, Choice(member))
     except ValueError as error:
         raise ValueError(f"{path} cannot be used: {error}") from None
+    except (AttributeError, TypeError) as error:
+        # A pickle may set attributes on an ordered dictionary, its methods' names among them.
+        raise ValueError(f"{path} is damaged, or made to harm ({error})") from None
     return TensorFile(kind=kind, tensors=tensors, metadata=metadata, sha256=sha256)
 
 

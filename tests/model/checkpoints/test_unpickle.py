@@ -115,6 +115,15 @@ def test_pickle_cannot_set_attributes_on_what_it_may_name(tmp_path: Path) -> Non
     assert not isinstance(PickledArray.array, int)
 
 
+@pytest.mark.parametrize("method", ["get", "items", "values"])
+def test_dictionary_whose_methods_are_overwritten_is_refused(tmp_path: Path, method: str) -> None:
+    path = tmp_path / "weights.pkl"
+    overwritten = f"}}V{method}\nI5\ns".encode()
+    path.write_bytes(b"ccollections\nOrderedDict\n)R" + overwritten + b"b.")
+    with pytest.raises(ValueError, match=r"weights\.pkl "):
+        read_tensor_file(path)
+
+
 def test_array_that_claims_more_than_it_has_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.pkl"
     honest = pickle.dumps({"a": np.zeros((2, 3), np.float32)}, protocol=2)
