@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from fastapi import Body
 from fastapi.responses import Response
-from serve_bare import OPTIONS
+from serve_bare import usual_options
 
 from model.answers.json_answer import model_member, segment_answer
 from model.pictures.decode import decode_image
@@ -47,7 +47,8 @@ class SegmentAPI(litserve.LitAPI):  # type: ignore[misc]
         self._member = model_member(
             checkpoint.config.name, checkpoint.sha256, self._predictor.categories
         )
-        self._predictor.segment([np.full((480, 640, 3), 128, dtype=np.uint8)], OPTIONS)
+        self._options = usual_options(self._predictor)
+        self._predictor.segment([np.full((480, 640, 3), 128, dtype=np.uint8)], self._options)
 
     def decode_request(self, request: Bytes) -> np.ndarray:  # type: ignore[valid-type]
         return decode_image(request)
@@ -57,8 +58,8 @@ class SegmentAPI(litserve.LitAPI):  # type: ignore[misc]
 
     def predict(self, images: list[np.ndarray] | np.ndarray) -> list[Instances] | Instances:
         if isinstance(images, list):
-            return self._predictor.segment(images, OPTIONS)
-        return self._predictor.segment([images], OPTIONS)[0]
+            return self._predictor.segment(images, self._options)
+        return self._predictor.segment([images], self._options)[0]
 
     def unbatch(self, output: list[Instances]) -> list[Instances]:
         return output

@@ -32,13 +32,7 @@ from model.pictures.header import read_header
 from model.prediction.predictor import PredictOptions, Predictor
 from model.structures import Instances
 from model.zoo.open_model import open_model
-from service.configuration.settings import Settings
 from service.json_bytes import to_json
-
-# What the server asks of the predictor when a request has no options.
-OPTIONS = PredictOptions(
-    score_threshold=Settings.model_fields["score_threshold"].default, max_instances=100
-)
 
 
 class Bare:
@@ -81,7 +75,7 @@ def one_by_one(predictor: Predictor, pictures: Sequence[bytes]) -> list[float]:
     times = []
     for data in pictures:
         begun = time.perf_counter()
-        [instances] = predictor.segment([decode_image(data)], OPTIONS)
+        [instances] = predictor.segment([decode_image(data)], usual_options(predictor))
         _answer(predictor, instances)
         times.append(time.perf_counter() - begun)
     return times
@@ -96,7 +90,7 @@ def ahead(
 
     def finish(decoding: list[Future[np.ndarray]]) -> None:
         images = [future.result() for future in decoding]
-        results = predictor.segment(images, OPTIONS)
+        results = predictor.segment(images, usual_options(predictor))
         answers.extend(pool.submit(_answer, predictor, found) for found in results)
 
     for batch in _batches(predictor, pictures, max_batch):
@@ -121,6 +115,12 @@ def _batches(
         if len(waiting) == max_batch:
             yield by_canvas.pop(canvas)
     yield from by_canvas.values()
+
+
+def usual_options(predictor: Predictor) -> PredictOptions:
+    """Return what the server asks of the predictor when a request has no options."""
+    threshold = predictor.config.detection.score_threshold
+    return PredictOptions(score_threshold=threshold, max_instances=100)
 
 
 def _answer(predictor: Predictor, instances: Instances) -> bytes:

@@ -245,14 +245,6 @@ class ModelConfig:
         """Whether the network has a semantic head."""
         return self.semantic is not None
 
-    @property
-    def usual_thresholds(self) -> dict[str, float]:
-        """The least scores told where nobody asks for others: of each task that there is."""
-        found = {"segment": self.detection.score_threshold}
-        if self.is_panoptic:
-            found["panoptic"] = self.panoptic_threshold(self.detection.score_threshold)
-        return found
-
     def panoptic_threshold(self, asked: float) -> float:
         """Return the least score in a partition, where a caller asks for that one."""
         return max(asked, self.panoptic.instance_score_threshold)

@@ -111,6 +111,10 @@ class ModelInfo:
         """What it can do."""
         return ("segment", "panoptic") if self.config.is_panoptic else ("segment",)
 
+    def usual_threshold(self, of_the_server: float | None) -> float:
+        """Return the least score told where a request names none: the server's, or the model's."""
+        return self.config.detection.score_threshold if of_the_server is None else of_the_server
+
     @cached_property
     def edition(self) -> str:
         """What its answers depend on, as a digest: all of it but the device."""

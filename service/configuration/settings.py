@@ -85,8 +85,11 @@ class Settings(BaseSettings):
         description="NAME=WEIGHTS[,CONFIG]: one of several models, instead of the flags above",
         json_schema_extra={"group": "Models"},
     )
-    score_threshold: float = _model(
-        0.3, "least score of an instance when the request names none", ge=0, le=1
+    score_threshold: float | None = _model(
+        None,
+        "least score of an instance when the request names none; default: the model's own",
+        ge=0,
+        le=1,
     )
 
     devices: Devices = _device(

@@ -171,7 +171,11 @@ class SegmentationRoutes:
         model = self._choose_model(task, options.model)
         return Job(
             asked=picture_task(
-                task, options, model, self._settings.score_threshold, picture_type=drawn_as
+                task,
+                options,
+                model,
+                model.usual_threshold(self._settings.score_threshold),
+                picture_type=drawn_as,
             ),
             model=model.name,
             pictures=pictures,

@@ -77,10 +77,15 @@ def test_head_needs_two_bins() -> None:
         FCOSConfig(kind="quality", num_bins=1)
 
 
-def test_usual_thresholds_are_those_of_the_tasks_that_there_are() -> None:
-    assert preset("R_50_1x").usual_thresholds == {"segment": 0.3}
-    panoptic = preset("Panoptic/R_50_1x")
-    assert panoptic.usual_thresholds == {"segment": 0.3, "panoptic": 0.45}
-    assert panoptic.panoptic_threshold(0.6) == 0.6
-    mine = panoptic.with_score_threshold(0.2)
-    assert mine.usual_thresholds == {"segment": 0.2, "panoptic": 0.2}
+def test_partition_has_a_threshold_below_which_nobody_can_ask() -> None:
+    released = preset("Panoptic/R_50_1x")
+    assert released.detection.score_threshold == 0.3
+    assert [released.panoptic_threshold(asked) for asked in (0.3, 0.6)] == [0.45, 0.6]
+    mine = released.with_score_threshold(0.2)
+    assert mine.detection.score_threshold == 0.2
+    assert [mine.panoptic_threshold(asked) for asked in (0.1, 0.3)] == [0.2, 0.3]
+
+
+def test_score_threshold_is_a_share() -> None:
+    with pytest.raises(ValueError, match=r"detection.score_threshold is 1.5; it must be between"):
+        DetectionConfig(score_threshold=1.5)

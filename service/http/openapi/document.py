@@ -171,8 +171,10 @@ def _tell_default(name: str, schema: dict[str, Any], settings: Settings) -> None
     """
     default = schema.pop("default", None)
     if name == "score_threshold":
+        threshold = settings.score_threshold
+        usual = "the model's own (see /models)" if threshold is None else f"{threshold:g}"
         schema["description"] += (
-            f" By default {settings.score_threshold:g}. It chooses among what the model's "
+            f" By default {usual}. It chooses among what the model's "
             "configuration yields, which has thresholds of its own: a value below those (see "
             "/models) changes nothing."
         )

@@ -212,9 +212,10 @@ class Problem(Wire):
 
 def describe_model(model: ModelInfo, settings: Settings) -> dict[str, Any]:
     """Return a loaded model as /models shows it, ready for JSON."""
+    threshold = model.usual_threshold(settings.score_threshold)
     thresholds: dict[Task, float] = {
-        "segment": settings.score_threshold,
-        "panoptic": max(settings.score_threshold, model.config.panoptic.instance_score_threshold),
+        "segment": threshold,
+        "panoptic": model.config.panoptic_threshold(threshold),
     }
     description = ModelDescription(
         name=model.name,

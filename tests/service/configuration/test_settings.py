@@ -14,7 +14,7 @@ from service.configuration.value_type import is_number
 def test_defaults_are_those_of_the_contract() -> None:
     settings = Settings()
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
-    assert settings.score_threshold == 0.3
+    assert settings.score_threshold is None
     assert settings.max_body_bytes == 32 * 1024 * 1024
     assert (settings.max_pixels, settings.max_side) == (50_000_000, 16_384)
     assert (settings.max_images, settings.max_waiting_images) == (16, 64)

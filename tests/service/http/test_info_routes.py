@@ -1,7 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from service_fakes import INSTANCE_MODEL, FakeEngine, app_of, assert_problem, call, post_picture
+from service_fakes import (
+    INSTANCE_MODEL,
+    PANOPTIC_MODEL,
+    FakeEngine,
+    app_of,
+    assert_problem,
+    call,
+    post_picture,
+)
+
+from service.engine import ModelInfo
 
 
 def test_health_is_200_even_while_loading() -> None:
@@ -42,6 +54,19 @@ def test_model_tells_what_its_answers_depend_on() -> None:
         "segment": {"score_threshold": 0.4, "max_instances": 100, "masks": "rle"},
         "panoptic": {"score_threshold": 0.45, "max_instances": 100, "masks": "rle"},
     }
+
+
+def test_thresholds_are_the_models_own_where_the_server_has_none() -> None:
+    assert _thresholds(PANOPTIC_MODEL) == {"segment": 0.3, "panoptic": 0.45}
+    trained = replace(PANOPTIC_MODEL, config=PANOPTIC_MODEL.config.with_score_threshold(0.17))
+    assert _thresholds(trained) == {"segment": 0.17, "panoptic": 0.17}
+    assert _thresholds(trained, score_threshold=0.4) == {"segment": 0.4, "panoptic": 0.4}
+
+
+def _thresholds(model: ModelInfo, **settings: float) -> dict[str, float]:
+    app = app_of(FakeEngine([model]), **settings)
+    [told] = call(app, "GET", "/models").json()["models"]
+    return {task: of_task["score_threshold"] for task, of_task in told["defaults"].items()}
 
 
 def test_unknown_model_is_404() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import io
 import time
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -74,6 +75,13 @@ def test_threshold_of_the_server_holds_where_the_caller_gives_none(url: str) -> 
     engine = FakeEngine()
     post_picture(engine, url, score_threshold=0.6)
     assert engine.jobs[0].asked.predict.score_threshold == 0.6
+
+
+def test_threshold_of_the_model_holds_where_nobody_gives_one() -> None:
+    config = INSTANCE_MODEL.config.with_score_threshold(0.17)
+    engine = FakeEngine([replace(INSTANCE_MODEL, config=config)])
+    post_picture(engine)
+    assert engine.jobs[0].asked.predict.score_threshold == 0.17
 
 
 def test_panoptic_passes_an_explicit_threshold_on() -> None:

@@ -29,6 +29,13 @@ def document() -> dict[str, Any]:
     return answer
 
 
+def test_default_threshold_is_the_models_where_the_server_has_none() -> None:
+    answer: dict[str, Any] = call(app_of(), "GET", "/openapi.json").json()
+    parameters = answer["paths"]["/segment"]["post"]["parameters"]
+    [threshold] = [one for one in parameters if one["name"] == "score_threshold"]
+    assert "By default the model's own (see /models)." in threshold["description"]
+
+
 def references(node: Any) -> set[str]:
     if isinstance(node, dict):
         own = {node["$ref"]} if isinstance(node.get("$ref"), str) else set()
