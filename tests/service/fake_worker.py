@@ -104,6 +104,11 @@ class FakeWorker:
                 target=self._draw, args=(batch.batch, items, texts[0]), daemon=True
             ).start()
             return
+        if texts and texts[0].startswith("aside"):
+            threading.Thread(
+                target=self._decode_aside, args=(batch.batch, items, texts[0]), daemon=True
+            ).start()
+            return
         company = ",".join(texts)
         for item, text in zip(items, texts, strict=True):
             self._answer(item.number, text, company)
@@ -113,6 +118,14 @@ class FakeWorker:
         self._socket.send(Ran(batch=batch))
         time.sleep(float(text.removeprefix("draw") or 600))
         self._answer(items[0].number, "ok", text)
+        self._finish(batch, items)
+
+    def _decode_aside(self, batch: int, items: list[BatchItem], text: str) -> None:
+        self._socket.send(Ran(batch=batch, has_aside=True))
+        while not Path(text.removeprefix("aside ")).exists():
+            time.sleep(0.01)
+        detail = "decoding it took too long"
+        self._socket.send(Refused(item=items[0].number, error="costly-image", detail=detail))
         self._finish(batch, items)
 
     def _finish(self, batch: int, items: list[BatchItem]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from pool_harness import (
@@ -21,6 +22,7 @@ from service_fakes import INSTANCE_MODEL, until
 
 from service.engine import LoadError, Result
 from service.errors import (
+    CostlyImageError,
     DeadlineError,
     InternalError,
     NotAnImageError,
@@ -334,6 +336,27 @@ def test_drawing_keeps_no_device_and_nobody_else_waiting() -> None:
             assert companies_of(outcome) == ["draw 1.5"]
 
     with_engine(play, max_batch_images=1, hang_s=1.0)
+
+
+def test_costly_pictures_keep_nobody_waiting_and_teach_nothing(tmp_path: Path) -> None:
+    async def play(engine: PoolEngine) -> None:
+        expected_s = engine._room.expected_s(INSTANCE_MODEL.name, 1_000_000)
+        release = tmp_path / "release"
+        costly = [asyncio.create_task(outcome_of(engine, f"aside {release}")) for _ in range(6)]
+        await until_out(engine, 6)
+        out = engine._dispatcher._out.values()
+        await until(lambda: not any(link.sent.running for _, link in out))
+        assert engine._room.expected_s(INSTANCE_MODEL.name, 1_000_000) == expected_s
+        assert companies_of(await outcome_of(engine, "quick")) == ["quick"]
+        assert not any(task.done() for task in costly)
+        release.touch()
+        for outcome in await asyncio.gather(*costly):
+            assert isinstance(outcome, CostlyImageError)
+        labels = {"reason": "costly_image"}
+        counted = engine._metrics._registry.get_sample_value("blendmask_refused_total", labels)
+        assert counted == 6
+
+    with_engine(play, max_batch_images=1)
 
 
 def test_a_drawing_without_end_is_found_when_nobody_can_wait_for_it_any_more() -> None:
