@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +17,11 @@ from model.datasets.annotation_file import (
     read_json,
     read_pictures,
 )
-from model.datasets.check_rows import check_annotation, check_file
+from model.datasets.check_rows import FoundKind, check_annotation, check_file, check_map
 from model.datasets.classes import LabelledCategories, categories_of, listed_ids, unite
 from model.datasets.findings import ClassCount, DataReport, Findings
-from model.datasets.panoptic_file import read_partitions
+from model.datasets.numbers_as_text import ImageId
+from model.datasets.panoptic_file import Partition, read_partitions
 from model.datasets.sources import Source, find_source
 
 _RARE = 10
@@ -76,14 +77,15 @@ def _check_source(
     findings = tally.findings
     listed = listed_ids(document, source.annotations.stem)
     pictures = list(read_pictures(document["images"], document["annotations"], listed, findings))
-    _check_files(source, pictures, quick, findings)
+    partitions = None
+    if panoptic is not None:
+        partitions = read_partitions(panoptic, [picture.id for picture in pictures], findings)
+    _check_files(source, pictures, partitions, quick, findings)
     _check_repetitions(pictures, findings)
     things = {category.id for category in part.categories.things}
     usable = sum(_check_objects(picture, things, tally) for picture in pictures)
     if not usable:
         findings.add("no_pictures", str(source.annotations))
-    if panoptic is not None and source.panoptic_images is not None:
-        _check_panoptic(source.panoptic_images, panoptic, pictures, findings)
     ids = sorted(things)
     if ids and ids != list(range(ids[0], ids[0] + len(ids))):
         findings.add("gaps", f"{source.annotations}: {len(ids)} ids from {ids[0]} to {ids[-1]}")
@@ -96,16 +98,26 @@ def _check_source(
 
 
 def _check_files(
-    source: Source, pictures: Sequence[DescribedPicture], quick: bool, findings: Findings
+    source: Source,
+    pictures: Sequence[DescribedPicture],
+    partitions: Mapping[ImageId, Partition] | None,
+    quick: bool,
+    findings: Findings,
 ) -> None:
-    def look(picture: DescribedPicture) -> tuple[str, str] | None:
-        path = source.images / picture.file_name
-        return check_file(path, picture.height, picture.width, quick=quick)
+    def look(picture: DescribedPicture) -> list[FoundKind | None]:
+        name, height, width = picture.file_name, picture.height, picture.width
+        found = [check_file(source.images / name, height, width, quick=quick)]
+        if partitions is not None and source.panoptic_images is not None:
+            partition = partitions.get(picture.id)
+            folder = source.panoptic_images
+            found.append(check_map(folder, name, partition, height, width, quick=quick))
+        return found
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         for found in pool.map(look, pictures):
-            if found is not None:
-                findings.add(*found)
+            for one in found:
+                if one is not None:
+                    findings.add(*one)
 
 
 def _check_repetitions(pictures: Sequence[DescribedPicture], findings: Findings) -> None:
@@ -145,21 +157,6 @@ def _check_objects(picture: DescribedPicture, things: Set[int], tally: _Tally) -
     elif all(annotation.is_crowd for annotation in picture.annotations):
         tally.findings.add("only_crowd", picture.file_name)
     return bool(classes)
-
-
-def _check_panoptic(
-    folder: Path,
-    panoptic: dict[str, Any],
-    pictures: Sequence[DescribedPicture],
-    findings: Findings,
-) -> None:
-    partitions = read_partitions(panoptic, [picture.id for picture in pictures], findings)
-    for picture in pictures:
-        partition = partitions.get(picture.id)
-        if partition is None:
-            findings.add("panoptic_row", picture.file_name)
-        elif not (folder / partition.file_name).is_file():
-            findings.add("panoptic_missing", str(folder / partition.file_name))
 
 
 def _report(tally: _Tally) -> DataReport:

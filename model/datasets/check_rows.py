@@ -9,6 +9,7 @@ import numpy as np
 from model.datasets.annotation_file import DescribedPicture
 from model.datasets.annotations import Annotation
 from model.datasets.findings import Findings
+from model.datasets.panoptic_file import Partition, read_true_map
 from model.datasets.segmentation import extent_of
 from model.pictures.decode import ImageError, decode_image, read_header
 
@@ -16,7 +17,10 @@ _TINY = 4
 _MIN_OVERLAP = 0.5
 
 
-def check_file(path: Path, height: int, width: int, *, quick: bool) -> tuple[str, str] | None:
+FoundKind = tuple[str, str]  # a kind of finding, and an example of it
+
+
+def check_file(path: Path, height: int, width: int, *, quick: bool) -> FoundKind | None:
     """Return the kind and an example if a picture's file is not as it should be, else None.
 
     Args:
@@ -34,6 +38,33 @@ def check_file(path: Path, height: int, width: int, *, quick: bool) -> tuple[str
         return "undecodable", f"{path}: {error}"
     if size != (height, width):
         return "size", f"{path} is {size[1]}×{size[0]}, not {width}×{height}"
+    return None
+
+
+def check_map(
+    folder: Path,
+    picture: str,
+    partition: Partition | None,
+    height: int,
+    width: int,
+    *,
+    quick: bool = False,
+) -> FoundKind | None:
+    """Return the kind and an example if a picture's panoptic truth won't do, else None.
+
+    Args:
+        quick: only look whether there is a file.
+    """
+    if partition is None:
+        return "panoptic_row", picture
+    path = folder / partition.file_name
+    if not path.is_file():
+        return "panoptic_missing", str(path)
+    try:
+        if not quick:
+            read_true_map(folder, partition, height, width)
+    except ValueError as error:
+        return "panoptic_map", f"{picture}: {error}"
     return None
 
 

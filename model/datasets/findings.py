@@ -29,6 +29,10 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "panoptic_segments": ("error", "panoptic rows without sound image_id, file_name or segments"),
     "no_pictures": ("error", "data sets without a single usable picture"),
     "panoptic_missing": ("error", "panoptic PNGs that don't exist"),
+    "panoptic_map": (
+        "error",
+        "panoptic PNGs that cannot be read, of another size, or with ids that no segment has",
+    ),
     "stranger": ("warning", "annotations of a picture that isn't listed (never read)"),
     "annotation_id": ("warning", "annotation ids given more than once (other programs read one)"),
     "same_file": ("warning", "picture files listed more than once"),

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from model.datasets.findings import Findings
 from model.datasets.numbers_as_text import ImageId, PictureIds, as_id
+from model.masks.panoptic_png import read_panoptic_png
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,3 +60,21 @@ def read_partitions(
             findings.add("image_id", f"the panoptic row of {image_id!r}, which is {found!r}")
         partitions[found] = Partition(file_name=file_name, segments=segments)
     return partitions
+
+
+def read_true_map(folder: Path, partition: Partition, height: int, width: int) -> np.ndarray:
+    """Return (H, W) uint32, the segment id of each pixel; 0 is void.
+
+    Raises:
+        ValueError: the PNG cannot be read, is of another size, or has an id that no segment has.
+    """
+    path = folder / partition.file_name
+    ids = read_panoptic_png(path, height, width)
+    known = [0, *(segment.id for segment in partition.segments)]
+    strange = np.setdiff1d(ids, np.array(known, dtype=np.int64))
+    if len(strange):
+        raise ValueError(
+            f"its true map {path.name} has the segment id {strange[0]}, which none of its "
+            "segments has"
+        )
+    return ids

@@ -9,11 +9,10 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from model.datasets.annotations import Annotation
-from model.datasets.panoptic_file import TrueSegment
+from model.datasets.panoptic_file import TrueSegment, read_true_map
 from model.datasets.records import shape_of
 from model.evaluation.average_precision import Shapes
 from model.evaluation.data import EvaluationData, Picture
-from model.masks.panoptic_png import read_panoptic_png
 from model.masks.rasterise import run_lengths
 from model.structures import RLE
 
@@ -63,12 +62,12 @@ def true_partition(
     assert data.panoptic_folder is not None
     if picture.partition is None:
         return f"{data.panoptic.name} says nothing of it"
-    path = data.panoptic_folder / picture.partition.file_name
+    partition = picture.partition
     try:
-        ids = read_panoptic_png(path, picture.height, picture.width)
+        ids = read_true_map(data.panoptic_folder, partition, picture.height, picture.width)
     except ValueError as error:
         return str(error)
-    return ids.astype(np.int64), list(picture.partition.segments)
+    return ids.astype(np.int64), list(partition.segments)
 
 
 def _mask(annotation: Annotation, picture: Picture) -> RLE:

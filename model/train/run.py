@@ -18,6 +18,7 @@ import torch
 
 from model.config import ModelConfig
 from model.evaluation.nothing_found import why_no_numbers
+from model.evaluation.readiness import check_ready
 from model.files import clear_partial_files
 from model.network.blendmask import BlendMask
 from model.train.distributed.world import (
@@ -149,6 +150,9 @@ def _loop(
     """Run the loop with a progress, a loader and what happens every so often; return the code."""
     recipe, world = training.recipe, training.world
     data = open_validation(args.eval_data, args.data)
+    if data is not None and world.is_main:
+        with_stuff = training.network.semantic_head is not None
+        check_ready(data, dataset.categories, with_stuff=with_stuff)
     with ExitStack() as stack:
         progress = open_progress(args, keeper.folder, training, stack)
         with without_ctrl_c():

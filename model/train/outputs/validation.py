@@ -14,7 +14,7 @@ import torch
 from model.answers.drawing import encode_picture, overlay_instances
 from model.checkpoints import checkpoint as checkpoints
 from model.checkpoints.checkpoint import Checkpoint
-from model.datasets.sources import find_source
+from model.datasets.sources import Source, find_source
 from model.evaluation.data import EvaluationData, open_data
 from model.evaluation.measure import Task, evaluate
 from model.evaluation.nothing_found import why_no_numbers
@@ -97,6 +97,8 @@ def open_validation(given: str | None, training_data: Sequence[str]) -> Evaluati
         if given is None and not Path(training_data[0]).is_dir():
             raise ValueError("the training data is a file")
         source = find_source(given or training_data[0], split="val")
+        if given is None and _is_training_part(source, training_data[0]):
+            raise ValueError(f"{training_data[0]} has no part for validation")
     except ValueError as error:
         if given is not None:
             raise
@@ -108,6 +110,13 @@ def open_validation(given: str | None, training_data: Sequence[str]) -> Evaluati
         panoptic=source.panoptic,
         panoptic_folder=source.panoptic_images,
     )
+
+
+def _is_training_part(source: Source, folder: str) -> bool:
+    try:
+        return source.annotations == find_source(folder).annotations
+    except ValueError:
+        return False
 
 
 def measure(

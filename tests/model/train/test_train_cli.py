@@ -265,3 +265,15 @@ def test_device_that_is_not_there_is_refused() -> None:
 
 def _iteration(saved: Checkpoint) -> int:
     return int(saved.provenance["iteration"].split()[0])
+
+
+def test_data_that_cannot_be_evaluated_on_end_the_run_before_its_first_step(
+    data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = [{"id": row["id"] - 1, "name": row["name"]} for row in toy_data.THREE]
+    rows = [toy_data.rectangle(1, 2, 4, 4, 20, 20)]
+    other = toy_data.write(tmp_path / "val", [(64, 80)], rows, categories=moved)
+    args = [*_QUICK, "--data", data, "--eval-data", str(other), "--iterations", "1"]
+    assert command.main([*args, "--output", str(tmp_path / "run")]) == 2
+    assert "none agree in id and name" in capsys.readouterr().err
+    assert not list((tmp_path / "run").glob("*.safetensors"))

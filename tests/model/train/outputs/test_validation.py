@@ -54,6 +54,15 @@ def test_training_file_has_no_validation_part(caplog: pytest.LogCaptureFixture) 
     assert "--eval-data names it" in caplog.text
 
 
+def test_a_folder_is_not_evaluated_on_what_it_trains_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    toy_data.write(tmp_path, [(40, 60)], [], name="instances.json")
+    with caplog.at_level(logging.INFO):
+        assert open_validation(None, [str(tmp_path)]) is None
+    assert "has no part for validation" in caplog.text
+
+
 def test_named_validation_data_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such file"):
         open_validation(str(tmp_path / "val.json"), ["train.json"])
