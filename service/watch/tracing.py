@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from service.watch.tracing_spans import Tracing
 
-EXTRA = "blendmask-server[otel]"
+# Those of the extra otel, by their own names: an extra is found in a checkout alone.
+PACKAGES = "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 
 
 def open_tracing(is_on: bool, service_version: str) -> Tracing | None:
@@ -28,6 +29,6 @@ def open_tracing(is_on: bool, service_version: str) -> Tracing | None:
             raise
         raise ValueError(
             f"tracing is on, and {error.name} is not installed; "
-            f"pip install '{EXTRA}', or switch tracing off"
+            f"pip install {PACKAGES}, or switch tracing off"
         ) from None
     return Tracing(otlp_provider(service_version))

@@ -202,7 +202,10 @@ def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "service.watch.tracing_spans", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
-    with pytest.raises(ValueError, match=r"blendmask-server\[otel\]"):
+    with pytest.raises(
+        ValueError,
+        match="pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http, or switch",
+    ):
         open_tracing(True, "1.0")
 
 

@@ -117,6 +117,11 @@ def test_all_processes_stop_when_one_is_asked_to(results: list[dict[str, Any]]) 
     assert [result["stopped"] for result in results] == [2, 2]
 
 
+def test_all_processes_save_when_it_is_time_in_one(results: list[dict[str, Any]]) -> None:
+    # At the second step, and at the end.
+    assert [result["saved"] for result in results] == [[2, 3], [2, 3]]
+
+
 def test_every_process_names_the_pictures_of_the_one_that_failed(
     results: list[dict[str, Any]],
 ) -> None:

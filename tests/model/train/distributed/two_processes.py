@@ -27,7 +27,8 @@ from model.config import ModelConfig
 from model.train.distributed.batch_norm import AllReduceBatchNorm
 from model.train.distributed.world import World, joined, world_of
 from model.train.interrupt import StopRequest
-from model.train.loop import NonFiniteLossError
+from model.train.loop import NonFiniteLossError, train
+from model.train.outputs.progress import Progress
 from model.train.recipes.recipe import OptimizerConfig
 from model.train.samples.batch import TrainingBatch
 from model.train.state.training import Training
@@ -108,6 +109,22 @@ def stopped_elsewhere(world: World) -> int:
     return training.iteration
 
 
+def saved_elsewhere(world: World) -> list[int]:
+    """Return when this process saves where the clock of the second one alone says so, once."""
+    training = tiny_training(tiny_recipe(iterations=3), world=world)
+    saved: list[int] = []
+    train(
+        training,
+        batches_from(0),
+        progress=Progress(None, start=0, end=3, every=1),
+        evaluate=None,
+        save=lambda: saved.append(training.iteration),
+        stop=StopRequest(),
+        is_save_due=lambda: world.rank == 1 and training.iteration == 1,
+    )
+    return saved
+
+
 def no_number_elsewhere(world: World) -> str:
     """Return what this process says when the second one's loss alone is no number."""
     training = tiny_training(world=world)
@@ -142,6 +159,7 @@ def main() -> None:
             "batch_norm": batch_norm(world),
             "empty_handed": empty_handed(world),
             "stopped": stopped_elsewhere(world),
+            "saved": saved_elsewhere(world),
             "no_number": no_number_elsewhere(world),
             "num_random_states": len(synchronised.state()["random"]),
         }
