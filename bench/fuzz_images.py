@@ -6,10 +6,11 @@
 
 Cases are numbered, and a number and a seed always make the same bytes. In the first form a child
 process with a limit on its memory runs `read_header` and `decode_image` on them, as the server
-does, with its limits; the parent watches. A defect is: the child died, a case took more than
-5 s, memory ran out, an exception that is no `ImageError`, a picture that is not what
-`decode_image` promises or not of the size that its header gave. The exit code is 1 if there is
-one. Over HTTP a defect is a 5xx, a connection that is cut, or an answer that takes too long.
+does, with its limits, and has costly ones decoded aside; the parent watches. A defect is: the
+child died, a case took more than 20 s, or 1 s of work where it is not aside, memory ran out, an
+exception that is no `ImageError`, a picture that is not what `decode_image` promises or not of
+the size that its header gave. The exit code is 1 if there is one. Over HTTP a defect is a 5xx, a
+connection that is cut, or an answer that takes too long.
 """
 
 from __future__ import annotations

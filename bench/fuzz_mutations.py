@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from fuzz_bytes import BLIND, splice
 from fuzz_headers import KNOWING
 from fuzz_seeds import SeedPicture
+from fuzz_structures import STRUCTURES
 
 _MOST_MUTATIONS = 4
 
@@ -17,6 +18,7 @@ def mutated(seeds: Sequence[SeedPicture], seed: int, number: int) -> tuple[SeedP
     draw = random.Random(f"{seed}/{number}")
     origin = draw.choice(seeds)
     data = origin.data
+    known = KNOWING[origin.format] + STRUCTURES.get(origin.format, ())
     for _ in range(draw.randint(1, _MOST_MUTATIONS)):
         kind = draw.random()
         if kind < 0.1:
@@ -24,5 +26,5 @@ def mutated(seeds: Sequence[SeedPicture], seed: int, number: int) -> tuple[SeedP
         elif kind < 0.55:
             data = draw.choice(BLIND)(data, draw)
         else:
-            data = draw.choice(KNOWING[origin.format])(data, draw)
+            data = draw.choice(known)(data, draw)
     return origin, data

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import tifffile
 from PIL import Image
 
 _TAG_ORIENTATION, _TAG_MODEL = 0x0112, 0x0110
@@ -128,7 +129,34 @@ def _tiff() -> dict[str, bytes]:
         "turned": _encoded(rgb, "TIFF", tiffinfo={_TAG_ORIENTATION: 5}),
         "pages": _encoded(rgb, "TIFF", save_all=True, append_images=[scene("L", 20, 10)]),
         "big-endian": _big_endian_tiff(),
+        **_planar_and_inverted_tiff(),
     }
+
+
+def _planar_and_inverted_tiff() -> dict[str, bytes]:
+    """Pillow writes none of these."""
+    rgb = np.asarray(scene("RGB"))
+    deep, planes = rgb.astype(np.uint16) * 257, rgb.transpose(2, 0, 1)
+    small = np.ascontiguousarray(rgb[:16, :16])
+    tiled = {"photometric": "rgb", "tile": (16, 16), "compression": "deflate"}
+    preview = {"photometric": "rgb", "subfiletype": 1}
+    pages: dict[str, list[tuple[np.ndarray, dict[str, Any]]]] = {
+        "planar": [(planes, {"photometric": "rgb", "planarconfig": "separate"})],
+        "planar-tiles": [(planes, {**tiled, "planarconfig": "separate"})],
+        "deep-rgb": [(deep, {**tiled, "predictor": True})],
+        "deep-inverted": [(deep[..., 0], {"photometric": "miniswhite", "compression": "lzw"})],
+        "thumbnail": [(small, preview), (rgb, {"photometric": "rgb", "rowsperstrip": 5})],
+        "sub-directory": [(small, {**preview, "subifds": 1}), (rgb, {"photometric": "rgb"})],
+        "jpeg-tiles": [(rgb, {**tiled, "compression": "jpeg"})],
+    }
+    found = {}
+    for name, written in pages.items():
+        buffer = io.BytesIO()
+        with tifffile.TiffWriter(buffer) as writer:
+            for pixels, options in written:
+                writer.write(pixels, metadata=None, **options)
+        found[name] = buffer.getvalue()
+    return found
 
 
 def _big_endian_tiff(width: int = 20, height: int = 14) -> bytes:

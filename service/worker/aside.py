@@ -18,9 +18,9 @@ from service.image_refusals import image_refusals
 # What decoding may cost at the most before it is done aside: it would keep the others waiting.
 _BRIEF_S = 0.5
 # Several times what the largest picture of any format takes.
-_CPU_S = 8.0
+CPU_S = 8.0
 # Less than it takes until a worker counts as hung.
-_WALL_S = 15.0
+WALL_S = 15.0
 
 
 def is_costly(data: bytes) -> bool:
@@ -43,7 +43,7 @@ class Aside:
         # The one that was used last comes first: the others are not started without need.
         self._idle: queue.LifoQueue[DecodingProcess] = queue.LifoQueue()
         for _ in range(num_pictures):
-            self._idle.put(DecodingProcess(cpu_seconds=_CPU_S, wall_seconds=_WALL_S))
+            self._idle.put(DecodingProcess(cpu_seconds=CPU_S, wall_seconds=WALL_S))
 
     def decode(self, data: bytes, *, max_pixels: int, max_side: int) -> np.ndarray:
         """Return the upright picture: RGB uint8 (H, W, 3).
