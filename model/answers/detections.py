@@ -9,10 +9,12 @@ import numpy as np
 from model.masks.run_columns import crop_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import supervision
 
     from model.categories import Categories, Category
-    from model.structures import Instances, PanopticSegmentation
+    from model.structures import RLE, Instances, PanopticSegmentation
 
 
 def instance_detections(instances: Instances, categories: Categories) -> supervision.Detections:
@@ -23,7 +25,7 @@ def instance_detections(instances: Instances, categories: Categories) -> supervi
     Raises:
         ImportError: supervision is not installed.
     """
-    return _detections(
+    return detections_of(
         [categories.things[int(index)] for index in instances.classes],
         xyxy=instances.boxes_xyxy,
         mask=None if instances.masks is None else bitmaps(instances),
@@ -46,7 +48,7 @@ def panoptic_detections(
     boxes = np.array([segment.bbox_xywh for segment in segments], np.float32).reshape(-1, 4)
     ids = np.array([segment.id for segment in segments], result.segment_ids.dtype)
     scores = [np.nan if segment.score is None else segment.score for segment in segments]
-    return _detections(
+    return detections_of(
         [categories.of(segment.label, segment.is_thing) for segment in segments],
         xyxy=np.hstack((boxes[:, :2], boxes[:, :2] + boxes[:, 2:])),
         mask=result.segment_ids == ids[:, None, None],
@@ -63,21 +65,34 @@ def bitmaps(instances: Instances) -> np.ndarray:
     """
     if instances.masks is None:
         raise ValueError("this result was made without masks; PredictOptions(masks=True) asks")
-    pixels = np.zeros((len(instances), instances.height, instances.width), bool)
-    for bitmap, mask in zip(pixels, instances.masks, strict=True):
+    return bitmaps_of(instances.masks, instances.height, instances.width)
+
+
+def bitmaps_of(masks: Sequence[RLE], height: int, width: int) -> np.ndarray:
+    """Return run lengths as pixels: bool (R, height, width)."""
+    pixels = np.zeros((len(masks), height, width), bool)
+    for bitmap, mask in zip(pixels, masks, strict=True):
         crop, top, left = crop_of(mask)
         bitmap[top : top + crop.shape[0], left : left + crop.shape[1]] = crop
     return pixels
 
 
-def _detections(
-    rows: list[Category],
+def detections_of(
+    rows: Sequence[Category],
     *,
     xyxy: np.ndarray,
     mask: np.ndarray | None,
     confidence: np.ndarray,
     **data: Any,
 ) -> supervision.Detections:
+    """Return detections of those categories.
+
+    Args:
+        xyxy: (R, 4). mask: bool (R, height, width), if there are any. confidence: (R,).
+        data: further columns.
+    Raises:
+        ImportError: supervision is not installed.
+    """
     try:
         import supervision
     except ModuleNotFoundError as error:

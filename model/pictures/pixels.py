@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from model.pictures.arrays import WANTED_ARRAY, rgb_array
 from model.pictures.decode import ImageError, decode_image, upright_pixels
 
 Picture = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
 
 _KINDS = (str, os.PathLike, bytes, np.ndarray, Image.Image)
 _BUFFERS = (bytearray, memoryview)
-_WANTED = "uint8 of shape (height, width, 3), RGB"
 
 
 def as_list(given: Picture | Iterable[Picture]) -> tuple[list[Picture], bool]:
@@ -43,7 +43,7 @@ def pixels_of(picture: Picture) -> np.ndarray:
         ValueError: it is none of these; the message says what to change.
     """
     if isinstance(picture, np.ndarray):
-        return _rgb_array(picture)
+        return rgb_array(picture)
     if isinstance(picture, Image.Image):
         return upright_pixels(picture)
     if isinstance(picture, bytes):
@@ -52,7 +52,7 @@ def pixels_of(picture: Picture) -> np.ndarray:
         return _decoded_file(picture)
     raise ValueError(
         f"this is of type {type(picture).__name__}; a picture is a path, a file as bytes, a PIL "
-        f"picture or an array, {_WANTED}"
+        f"picture or an array, {WANTED_ARRAY}"
     )
 
 
@@ -66,35 +66,3 @@ def _decoded_file(given: str | os.PathLike[str]) -> np.ndarray:
         return decode_image(path.read_bytes())
     except ImageError as error:
         raise type(error)(f"{given}: {error}") from None
-
-
-def _rgb_array(array: np.ndarray) -> np.ndarray:
-    problem = _problem(array)
-    if problem:
-        raise ValueError(
-            f"an array must be {_WANTED}; this is {array.dtype} of shape {array.shape}: {problem}"
-        )
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.shape[2] == 1:
-        return np.repeat(array, 3, axis=2)
-    return array[..., :3]
-
-
-def _problem(array: np.ndarray) -> str:
-    """Return what to change about an array; nothing if it is a picture."""
-    if array.ndim == 4:
-        return "for several pictures give a list of them"
-    if array.ndim not in (2, 3) or array.size == 0:
-        return "no picture"
-    if array.ndim == 3 and array.shape[2] not in (1, 3, 4):
-        if array.shape[0] in (1, 3, 4):
-            return "its channels come first; .transpose(1, 2, 0) puts them last"
-        return f"{array.shape[2]} channels"
-    if array.dtype == np.uint8:
-        return ""
-    if array.dtype == np.uint16:
-        return "(array // 257).astype(np.uint8) fits 16-bit values"
-    if array.dtype.kind in "fb" and not array.max() > 1:
-        return "(array * 255).round().astype(np.uint8) fits values from 0 to 1"
-    return "array.clip(0, 255).astype(np.uint8) fits values from 0 to 255"

@@ -3,11 +3,10 @@
 A picture is text: "ok", "slow 0.5", "until FILE", when there is one, "die", "kill", "hang",
 "freeze", "refuse", "defect", "too_big", "fatal", "forget", "nonsense", "confused", "linger 2",
 "edition", "draw 2", which takes as long beside the device, and "draw", which never ends; or a real
-one, which is answered with `{}` after as many seconds as its width has hundreds of pixels.
-`--fail-load TEXT` and
-`--die-loading` end it early; weights called "slow" never load, and weights that are a file have
-its text as their digest. A worker with `--deaf yes` does not stop when told to, one with
-`--bad-canary FILE` fails its canary while there is such a file.
+one, which is answered with its size and no instances, after as many seconds as its width has
+hundreds of pixels. `--fail-load TEXT` and `--die-loading` end it early; weights called "slow" never
+load, and weights that are a file have its text as their digest. A worker with `--deaf yes` does not
+stop when told to, one with `--bad-canary FILE` fails its canary while there is such a file.
 """
 
 from __future__ import annotations
@@ -133,6 +132,7 @@ class FakeWorker:
 
     def _answer(self, item: int, text: str, company: str) -> None:
         word, _, rest = text.partition(" ")
+        body = b""
         match word:
             case "die":
                 os._exit(9)
@@ -148,8 +148,9 @@ class FakeWorker:
             case "real":
                 with suppress(OSError):
                     print("started", flush=True)
-                time.sleep(float(rest))
-                company = ""
+                width, height = map(int, rest.split("x"))
+                time.sleep(width / 100)
+                body = _empty_answer(width, height)
             case "fatal":
                 self._socket.send(Fatal(text="the device fell off"))
                 os._exit(4)
@@ -183,8 +184,12 @@ class FakeWorker:
                 return
         self._socket.send(
             Answer(item=item, seconds={"forward": 0.25}, num_instances=3),
-            f"{os.getpid()}:{company}".encode() if company else b"{}",
+            body or f"{os.getpid()}:{company}".encode(),
         )
+
+
+def _empty_answer(width: int, height: int) -> bytes:
+    return json.dumps({"id": None, "width": width, "height": height, "instances": []}).encode()
 
 
 def _send_nonsense(raw: socket.socket, header: dict[str, Any]) -> None:
@@ -202,7 +207,8 @@ def _model(spec: ModelToLoad) -> dict[str, Any]:
 
 def _text_of(data: bytes) -> str:
     try:
-        return f"real {read_header(data).width / 100}"
+        header = read_header(data)
+        return f"real {header.width}x{header.height}"
     except ImageError:
         return data.decode()
 
