@@ -76,14 +76,15 @@ def train(
 
         num_pictures = sum(len(batch.sizes) for batch in group) * training.world.size
         progress.step(training.iteration, means if is_finite else {}, rate, num_pictures)
-        is_evaluated = not anyone_stops and _is_due(training, recipe.evaluate_every)
+        is_evaluated = not anyone_stops and training.is_due(recipe.evaluate_every)
         with progress.paused():
-            is_saved = anyone_stops or save_is_due or _is_due(training, recipe.checkpoint_every)
+            is_saved = anyone_stops or save_is_due or training.is_due(recipe.checkpoint_every)
             if is_saved or (evaluate and is_evaluated):
                 save()
             if evaluate and is_evaluated:
                 evaluate()
                 training.network.train()
+                save()  # with what the evaluation found
         if anyone_stops:
             break
     wait_for_all()
@@ -133,12 +134,6 @@ def _clip(parameters: Sequence[nn.Parameter], limit: float | None) -> float:
     if limit is not None:
         clip_grads_with_norm_(parameters, limit, norm)
     return float(norm)
-
-
-def _is_due(training: Training, every: int) -> bool:
-    """Whether it is time for what happens every so often, and at the end in any case."""
-    is_last = training.iteration == training.recipe.iterations
-    return is_last or (every > 0 and training.iteration % every == 0)
 
 
 def _report_non_finite(

@@ -139,8 +139,6 @@ def _train(args: argparse.Namespace, world: World, device: torch.device) -> int:
         _go_on(args, keeper, training, state)
     elif args.resume:
         logger.warning("%s holds no run yet; it starts now", folder)
-    if training.iteration >= recipe.iterations:
-        return 0
     return _loop(args, keeper, training, dataset)
 
 
@@ -155,6 +153,13 @@ def _loop(
         check_ready(data, dataset.categories, with_stuff=with_stuff)
     with ExitStack() as stack:
         progress = open_progress(args, keeper.folder, training, stack)
+        validation = None
+        if data is not None:
+            log_evaluations(recipe)
+            validation = Validation(data, keeper, training, progress, num_drawn=args.pictures)
+            validation.catch_up()
+        if training.iteration >= recipe.iterations:
+            return 0
         with without_ctrl_c():
             batches = build_loader(
                 dataset,
@@ -165,10 +170,6 @@ def _loop(
                 start_iteration=training.iteration,
             )
         stop, timer = stack.enter_context(StopRequest()), SaveTimer()
-        validation = None
-        if data is not None:
-            log_evaluations(recipe)
-            validation = Validation(data, keeper, training, progress, num_drawn=args.pictures)
         is_done = train(
             training,
             batches,

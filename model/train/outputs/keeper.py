@@ -58,12 +58,20 @@ class Keeper:
         """
         state = {**training.state(), **self.identity()}
         if training.world.is_main:
-            self._write(LAST, training)
+            self.save_weights(training)
             try:
                 save_state(self.folder, state)
             except SaveError as error:
                 raise SaveError(f"{error}; the weights are in {LAST}") from None
             logger.info("saved %s at iteration %d", self.folder / LAST, training.iteration)
+
+    def save_weights(self, training: Training) -> None:
+        """Write `last` alone; the main process only.
+
+        Raises:
+            SaveError: as `save`.
+        """
+        self._write(LAST, training)
 
     def save_best(self, training: Training, score: Mapping[str, float]) -> None:
         """Write `best`, with its score in the provenance; the main process only.

@@ -63,6 +63,19 @@ class Validation:
                 "the evaluation at iteration %d failed; training goes on", self._training.iteration
             )
 
+    def catch_up(self) -> None:
+        """Evaluate the weights that a run goes on from, if it should have and could not."""
+        training, keeper = self._training, self._keeper
+        if training.iteration == 0 or not training.is_due(training.recipe.evaluate_every):
+            return
+        if not training.world.is_main or training.iteration in _evaluated(keeper.folder):
+            return
+        self()
+        try:
+            keeper.save_weights(training)
+        except SaveError as error:
+            logger.error("what the evaluation found is not saved: %s", error)
+
     def _evaluate(self) -> None:
         training, keeper = self._training, self._keeper
         checkpoint = keeper.checkpoint(training)
@@ -158,6 +171,19 @@ def score_of(report: dict[str, Any]) -> tuple[float, dict[str, float]]:
     if panoptic and panoptic["all"]["PQ"] is not None:
         figures["PQ"] = float(panoptic["all"]["PQ"])
     return main_figure(figures), figures
+
+
+def _evaluated(folder: Path) -> set[int]:
+    """Return the iterations that the run's `evaluations.jsonl` has a report of."""
+    path = folder / EVALUATIONS_FILE
+    found: set[int] = set()
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                found.add(int(json.loads(line)["iteration"]))
+            except (ValueError, KeyError, TypeError):
+                continue  # half a line, from a killed process
+    return found
 
 
 def _append_report(folder: Path, iteration: int, report: dict[str, Any]) -> None:

@@ -88,6 +88,11 @@ class Training:
         """The tensors to serve: the averaged ones where an average is kept."""
         return self.network.state_dict() if self.average is None else self.average.tensors
 
+    def is_due(self, every: int) -> bool:
+        """Whether it is time for what happens every so often, and at the end in any case."""
+        is_last = self.iteration == self.recipe.iterations
+        return is_last or (every > 0 and self.iteration % every == 0)
+
     def state(self) -> dict[str, Any]:
         """Return all that the next steps depend on. Every process must call it."""
         return {

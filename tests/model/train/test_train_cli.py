@@ -19,7 +19,7 @@ from model.checkpoints.checkpoint import Checkpoint
 from model.prediction.predictor import Predictor
 from model.train import __main__ as command
 from model.train.distributed.world import World, choose_device
-from model.train.outputs import save_timer
+from model.train.outputs import save_timer, validation
 from model.train.state.resume import load_state
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -203,6 +203,26 @@ def test_resumed_run_keeps_the_best_weights_until_there_are_better_ones(
     report = json.loads((folder / "evaluations.jsonl").read_text().splitlines()[-1])
     assert (report["iteration"], report["mask"]["AP"]) == (3, 0.0)
     assert checkpoint.load(folder / "best.safetensors").provenance == before
+
+
+def test_evaluation_that_failed_is_made_up_for_on_resuming(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = [*_QUICK, "--data", data, "--eval-data", data, "--output", str(tmp_path)]
+    args += ["--iterations", "2"]
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("no more room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(validation, "evaluate", broken)
+        assert command.main(args) == 0
+    assert not (tmp_path / "best.safetensors").exists()
+    for _ in range(2):
+        assert command.main([*args, "--resume"]) == 0
+        (line,) = (tmp_path / "evaluations.jsonl").read_text().splitlines()
+        assert json.loads(line)["iteration"] == 2
+    assert checkpoint.load(tmp_path / "best.safetensors").provenance["iteration"] == "2 of 2"
 
 
 def test_folder_with_a_run_is_not_overwritten(
