@@ -58,6 +58,7 @@ def _run(args: argparse.Namespace) -> int:
         annotations=args.annotations,
         panoptic=args.panoptic,
         panoptic_folder=args.panoptic_folder,
+        crowds_are_objects=args.crowds_are_objects,
     )
     predictor, name, sha256 = open_predictor(args)
     with ExitStack() as stack:
@@ -141,6 +142,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     task_help = "default: all that the files and the model allow"
     add("--task", choices=("instance", "panoptic", "both"), help=task_help)
     add("--limit", type=positive, metavar="N", help="the first N pictures only")
+    crowds_help = "read crowds as objects: CVAT's brush writes objects so"
+    add("--crowds-are-objects", action="store_true", help=crowds_help)
     common_help = "leave out categories that only the model or only the data has"
     add("--common-classes", action="store_true", help=common_help)
     skip_help = "pictures that cannot be read are named but no failure"

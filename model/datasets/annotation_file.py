@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from model.datasets.annotations import Annotation, read_annotation
+from model.datasets.annotations import read_annotation
+from model.datasets.described_picture import DescribedPicture
 from model.datasets.findings import Findings
 from model.datasets.numbers_as_text import ImageId, PictureIds, as_id, as_numbers
+from model.datasets.picture_names import names_in
+from model.datasets.remains import judge_remains
 from model.datasets.root_category import without_root
 
 _MOST_PIXELS = 2**31  # more than can be decoded; run lengths have 32 bits
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DescribedPicture:
-    """One picture of an annotation file.
-
-    file_name: relative to the folder of pictures. height, width: upright.
-    origin: the address that COCO has of it, or nothing. annotations: in the order of the file.
-    num_rows: how many annotations the file has of it, with those that cannot be used.
-    """
-
-    id: ImageId
-    file_name: str
-    height: int
-    width: int
-    origin: str
-    annotations: tuple[Annotation, ...]
-    num_rows: int
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -65,31 +49,60 @@ def read_document(path: Path, findings: Findings) -> dict[str, Any]:
 
 
 def read_pictures(
-    rows: Sequence[Any],
-    annotations: Sequence[Any],
+    document: Mapping[str, Any],
     category_ids: Collection[int],
+    folder: Path,
     findings: Findings,
-) -> Iterator[DescribedPicture]:
-    """Yield the pictures of a file in its order, with what can be used of their annotations.
+    *,
+    crowds_are_objects: bool = False,
+) -> list[DescribedPicture]:
+    """Return the pictures of a file in its order, with what can be used of their annotations.
 
     Args:
-        rows: the file's `images`.
-        annotations: the file's `annotations`, if they are of objects.
+        document: its `annotations` are of objects.
         category_ids: those that the file lists.
-        findings: get what is not sound, and is left out.
+        folder: where the pictures are.
+        findings: get what is not sound, and is left out, and what is read otherwise than written.
+        crowds_are_objects: read what the file calls a crowd as an object.
     """
-    rows = [_with_numbers(row, findings) for row in rows]
-    ids = PictureIds(row["id"] for row in rows if _is_sound_picture(row))
-    by_picture = _by_picture(annotations, ids, findings)
-    seen: set[ImageId] = set()
+    rows = [_with_numbers(row, findings) for row in document["images"]]
+    sound = [row for row in rows if _is_sound_picture(row)]
+    by_picture = _by_picture(
+        document["annotations"], PictureIds(row["id"] for row in sound), findings
+    )
+    names = names_in(folder, (row["file_name"] for row in sound), findings)
+    pictures: dict[ImageId, DescribedPicture] = {}
     for row in rows:
         if not _is_sound_picture(row):
             findings.add("picture_row", f"{row!r:.100}")
-        elif row["id"] in seen:
+        elif row["id"] in pictures:
             findings.add("picture_id", f"{row['id']!r}: {row['file_name']}")
         else:
-            seen.add(row["id"])
-            yield _picture(row, by_picture.get(row["id"], []), category_ids, findings)
+            name, height, width = names[row["file_name"]], row["height"], row["width"]
+            read = (
+                read_annotation(
+                    annotation,
+                    picture=name,
+                    height=height,
+                    width=width,
+                    category_ids=category_ids,
+                    crowds_are_objects=crowds_are_objects,
+                    findings=findings,
+                )
+                for annotation in by_picture.get(row["id"], ())
+            )
+            pictures[row["id"]] = DescribedPicture(
+                id=row["id"],
+                file_name=name,
+                height=height,
+                width=width,
+                origin=str(row.get("coco_url", "")),
+                annotations=tuple(annotation for annotation in read if annotation is not None),
+                num_rows=len(by_picture.get(row["id"], ())),
+            )
+    described = list(pictures.values())
+    judge_remains(described, findings)
+    return described
 
 
 def _with_numbers(row: Any, findings: Findings) -> Any:
@@ -129,33 +142,4 @@ def _is_sound_picture(row: Any) -> bool:
         and isinstance(row.get("file_name"), str)
         and all(isinstance(row.get(side), int) and row[side] > 0 for side in ("height", "width"))
         and row["height"] * row["width"] <= _MOST_PIXELS
-    )
-
-
-def _picture(
-    row: Mapping[str, Any],
-    annotations: Sequence[Mapping[str, Any]],
-    category_ids: Collection[int],
-    findings: Findings,
-) -> DescribedPicture:
-    height, width = row["height"], row["width"]
-    read = (
-        read_annotation(
-            annotation,
-            picture=row["file_name"],
-            height=height,
-            width=width,
-            category_ids=category_ids,
-            findings=findings,
-        )
-        for annotation in annotations
-    )
-    return DescribedPicture(
-        id=row["id"],
-        file_name=row["file_name"],
-        height=height,
-        width=width,
-        origin=str(row.get("coco_url", "")),
-        annotations=tuple(annotation for annotation in read if annotation is not None),
-        num_rows=len(annotations),
     )

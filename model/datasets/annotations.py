@@ -10,7 +10,7 @@ from typing import Any
 from model.datasets.findings import Findings
 from model.datasets.numbers_as_text import as_id, as_numbers
 from model.datasets.records import StoredShape
-from model.datasets.segmentation import extent_of, read_shape
+from model.datasets.segmentation import FARTHEST, extent_of, read_shape
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +37,7 @@ def read_annotation(
     height: int,
     width: int,
     category_ids: Collection[int],
+    crowds_are_objects: bool,
     findings: Findings,
 ) -> Annotation | None:
     """Return what can be used of an annotation; None if nothing can.
@@ -44,6 +45,7 @@ def read_annotation(
     Args:
         picture: its name, for messages. height, width: of the picture.
         category_ids: those that the file lists.
+        crowds_are_objects: read what the file calls a crowd as an object.
         findings: get what had to be dropped.
     """
     name = f"annotation {row.get('id')!r} of {picture}"
@@ -58,14 +60,16 @@ def read_annotation(
     if box is None:
         findings.add("annotation_row", f"{name}: bbox {given!r:.60}")
         return None
-    if not _has_area_inside(box, height, width):
+    is_far = max(map(abs, box)) > FARTHEST * max(height, width)
+    if is_far or not _has_area_inside(box, height, width):
         shown = ", ".join(f"{value:g}" for value in box)
-        findings.add("empty_box", f"{name}: x, y, width, height {shown} in {width}×{height}")
+        kind = "far_box" if is_far else "empty_box"
+        findings.add(kind, f"{name}: x, y, width, height {shown} in {width}×{height}")
         return None
     return Annotation(
         id=row.get("id"),
         category_id=category_id,
-        is_crowd=bool(is_crowd),
+        is_crowd=bool(is_crowd) and not crowds_are_objects,
         box_xywh=box,
         shape=read.shape,
         area=_given_area(area),

@@ -7,18 +7,14 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from model.datasets.annotation_file import (
-    DescribedPicture,
-    read_document,
-    read_json,
-    read_pictures,
-)
+from model.datasets.annotation_file import read_document, read_json, read_pictures
 from model.datasets.check_rows import FoundKind, check_annotation, check_file, check_map
 from model.datasets.classes import LabelledCategories, categories_of, listed_ids, unite
+from model.datasets.described_picture import DescribedPicture
 from model.datasets.findings import ClassCount, DataReport, Findings
 from model.datasets.numbers_as_text import ImageId
 from model.datasets.panoptic_file import Partition, read_partitions
@@ -31,7 +27,7 @@ _RARE = 10
 class _Tally:
     """What is counted over all data sets."""
 
-    findings: Findings = field(default_factory=Findings)
+    findings: Findings
     parts: list[LabelledCategories] = field(default_factory=list)
     titles: list[str] = field(default_factory=list)
     num_pictures: int = 0
@@ -42,7 +38,12 @@ class _Tally:
 
 
 def check(
-    given: Sequence[str | Path | Source], *, split: str = "train", quick: bool = False
+    given: Sequence[str | Path | Source],
+    *,
+    split: str = "train",
+    quick: bool = False,
+    crowds_are_objects: bool = False,
+    list_all: bool = False,
 ) -> DataReport:
     """Return what data sets hold and what is wrong with them; nothing that is wrong raises.
 
@@ -50,20 +51,30 @@ def check(
         given: as for training.
         split: which part of a folder, "train" or "val".
         quick: read the headers of the pictures, not their pixels.
+        crowds_are_objects: of data sets that are given as paths, as for training.
+        list_all: keep all that is found, not a few examples of each kind.
     """
-    tally = _Tally()
+    tally = _Tally(findings=Findings(keep_all=list_all))
     for item in given:
+        findings = Findings(keep_all=list_all)
         try:
-            source = item if isinstance(item, Source) else find_source(item, split=split)
-            document = read_document(source.annotations, tally.findings)
+            source = _source(item, split, crowds_are_objects)
+            document = read_document(source.annotations, findings)
             panoptic = read_json(source.panoptic) if source.panoptic else None
             part = categories_of(document, panoptic, source.annotations.stem)
         except ValueError as error:
             tally.findings.add("file", str(error))
             continue
         tally.parts.append(part)
-        _check_source(source, document, panoptic, part, quick, tally)
+        _check_source(source, document, panoptic, part, quick, tally, findings)
+        tally.findings.take(findings)
     return _report(tally)
+
+
+def _source(given: str | Path | Source, split: str, crowds_are_objects: bool) -> Source:
+    if isinstance(given, Source):
+        return given
+    return replace(find_source(given, split=split), crowds_are_objects=crowds_are_objects)
 
 
 def _check_source(
@@ -73,17 +84,23 @@ def _check_source(
     part: LabelledCategories,
     quick: bool,
     tally: _Tally,
+    findings: Findings,
 ) -> None:
-    findings = tally.findings
     listed = listed_ids(document, source.annotations.stem)
-    pictures = list(read_pictures(document["images"], document["annotations"], listed, findings))
+    pictures = read_pictures(
+        document,
+        listed,
+        source.images,
+        findings,
+        crowds_are_objects=source.crowds_are_objects,
+    )
     partitions = None
     if panoptic is not None:
         partitions = read_partitions(panoptic, [picture.id for picture in pictures], findings)
     _check_files(source, pictures, partitions, quick, findings)
     _check_repetitions(pictures, findings)
     things = {category.id for category in part.categories.things}
-    usable = sum(_check_objects(picture, things, tally) for picture in pictures)
+    usable = sum(_check_objects(picture, things, tally, findings) for picture in pictures)
     if not usable:
         findings.add("no_pictures", str(source.annotations))
     ids = sorted(things)
@@ -140,22 +157,24 @@ def _check_repetitions(pictures: Sequence[DescribedPicture], findings: Findings)
             objects.add(same)
 
 
-def _check_objects(picture: DescribedPicture, things: Set[int], tally: _Tally) -> bool:
+def _check_objects(
+    picture: DescribedPicture, things: Set[int], tally: _Tally, findings: Findings
+) -> bool:
     """Count and judge a picture's annotations; return whether training can use the picture."""
     classes: set[int] = set()
     for annotation in picture.annotations:
-        check_annotation(annotation, picture, tally.findings)
+        check_annotation(annotation, picture, findings)
         if not annotation.is_crowd and annotation.category_id in things:
             classes.add(annotation.category_id)
             tally.objects[annotation.category_id] += 1
             tally.masks[annotation.category_id] += annotation.shape is not None
     tally.pictures.update(classes)
     if picture.num_rows == 0:
-        tally.findings.add("unlabelled", picture.file_name)
+        findings.add("unlabelled", picture.file_name)
     elif not picture.annotations:
-        tally.findings.add("nothing_left", picture.file_name)
+        findings.add("nothing_left", picture.file_name)
     elif all(annotation.is_crowd for annotation in picture.annotations):
-        tally.findings.add("only_crowd", picture.file_name)
+        findings.add("only_crowd", picture.file_name)
     return bool(classes)
 
 
@@ -199,7 +218,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", nargs="+", required=True, metavar="PATH", help=data_help)
     parser.add_argument("--split", choices=("train", "val"), default="train", help="(train)")
     parser.add_argument("--quick", action="store_true", help="read headers of pictures only")
+    crowd_help = "read crowds as objects: CVAT's brush writes objects so"
+    parser.add_argument("--crowds-are-objects", action="store_true", help=crowd_help)
+    list_help = "name all that is found, not three of each kind"
+    parser.add_argument("--list", action="store_true", help=list_help)
     args = parser.parse_args(argv)
-    report = check(args.data, split=args.split, quick=args.quick)
+    report = check(
+        args.data,
+        split=args.split,
+        quick=args.quick,
+        crowds_are_objects=args.crowds_are_objects,
+        list_all=args.list,
+    )
     sys.stdout.write(report.text())
     return int(report.breaks_training)

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from model.datasets.annotation_file import DescribedPicture
 from model.datasets.annotations import Annotation
+from model.datasets.described_picture import DescribedPicture
 from model.datasets.findings import Findings
+from model.datasets.own_box import is_far_from_mask
 from model.datasets.panoptic_file import Partition, read_true_map
-from model.datasets.segmentation import extent_of
 from model.pictures.decode import ImageError, decode_image, read_header
 
 _TINY = 4
-_MIN_OVERLAP = 0.5
 
 
 FoundKind = tuple[str, str]  # a kind of finding, and an example of it
@@ -86,19 +85,5 @@ def check_annotation(annotation: Annotation, picture: DescribedPicture, findings
         findings.add("outside", shown)
     if (clipped[2:] - clipped[:2]).min() < _TINY:
         findings.add("tiny", shown)
-    extent = extent_of(annotation.shape, picture.height, picture.width)
-    if extent is not None and _overlap(box, extent) < _MIN_OVERLAP:
+    if is_far_from_mask(annotation, picture.height, picture.width):
         findings.add("apart", shown)
-
-
-def _overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the intersection over union of two boxes, one pixel wider on each side.
-
-    The margin forgives thin objects what rounding does to them.
-    """
-    grow = np.array([-1, -1, 1, 1])
-    a, b = a + grow, b + grow
-    sides = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0)
-    common = float(sides.prod())
-    union = float((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod()) - common
-    return common / union if union > 0 else 0.0

@@ -10,17 +10,14 @@ from typing import Any
 import numpy as np
 
 from model.categories import Categories
-from model.datasets.annotation_file import (
-    DescribedPicture,
-    read_document,
-    read_json,
-    read_pictures,
-)
+from model.datasets.annotation_file import read_document, read_json, read_pictures
 from model.datasets.classes import categories_of, labelled_table, listed_ids, unite
+from model.datasets.described_picture import DescribedPicture
 from model.datasets.findings import Findings
 from model.datasets.numbers_as_text import ImageId
 from model.datasets.panoptic_file import read_partitions
 from model.datasets.records import PackedPictures, PanopticTruth, Picture
+from model.datasets.remains import summary
 from model.datasets.sources import Source
 
 logger = logging.getLogger(__name__)
@@ -113,11 +110,18 @@ def _pictures(
 ) -> list[Picture]:
     """Return a file's pictures by id."""
     listed = listed_ids(document, source.annotations.stem)
-    described = list(read_pictures(document["images"], document["annotations"], listed, findings))
+    described = read_pictures(
+        document,
+        listed,
+        source.images,
+        findings,
+        crowds_are_objects=source.crowds_are_objects,
+    )
     ids = [picture.id for picture in described]
     truths = _panoptic_truths(source, panoptic, categories, ids, findings)
     findings.refuse_errors(source.annotations)
     findings.log_warnings(source.annotations)
+    logger.info("%s: %s", source.annotations, summary(described))
     classes = {category.id: i for i, category in enumerate(categories.things)}
     described.sort(key=lambda picture: (str(type(picture.id)), picture.id))
     return [_picture(number, source, picture, classes, truths) for picture in described]

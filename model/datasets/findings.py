@@ -27,6 +27,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "annotation_row": ("error", "annotations without a sound bbox or category"),
     "category": ("error", "annotations of a category that isn't listed"),
     "panoptic_segments": ("error", "panoptic rows without sound image_id, file_name or segments"),
+    "lost": ("error", "of its kinds of truth lost whole, or nearly"),
     "no_pictures": ("error", "data sets without a single usable picture"),
     "panoptic_missing": ("error", "panoptic PNGs that don't exist"),
     "panoptic_map": (
@@ -39,6 +40,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "same_object": ("warning", "objects given more than once (same picture, category and box)"),
     "outside": ("warning", "boxes that leave their picture by more than a pixel (clipped)"),
     "empty_box": ("warning", "boxes without area inside their picture (left out)"),
+    "far_box": ("warning", "boxes that reach 50 times the picture's size out of it (left out)"),
     "polygon": (
         "warning",
         "masks with broken polygons: under 3 corners, odd, no numbers, far away (dropped)",
@@ -47,6 +49,10 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "run_lengths": ("warning", "run lengths that don't fit their picture (mask dropped)"),
     "apart": ("warning", "boxes far from their own mask (overlap under 50 %)"),
     "nothing_left": ("warning", "pictures of whose annotations nothing can be used (left out)"),
+    "many_crowds": (
+        "warning",
+        "data sets of many crowds: CVAT's brush writes objects so, --crowds-are-objects reads them",
+    ),
     "tiny": ("warning", "boxes under 4 pixels wide or high"),
     "rare": ("warning", "classes with fewer than 10 objects"),
     "absent": ("warning", "classes without any object"),
@@ -55,6 +61,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "image_id": ("change", 'ids of pictures written in two ways, 1 and "1" (taken for one)'),
     "point_pairs": ("change", "masks of polygons in pairs of points (read as lists of numbers)"),
     "flat_polygon": ("change", "masks of one polygon that is in no list (read as one)"),
+    "file_name": ("change", "file names written otherwise than the files are called (found)"),
     "root_category": ("change", "categories that only name the group of the others (left out)"),
     "unlabelled": ("note", "pictures without annotation (left out unless asked for)"),
     "only_crowd": ("note", "pictures with nothing but crowds (left out unless asked for)"),
@@ -77,9 +84,10 @@ class Finding:
 
 
 class Findings:
-    """Counts what is found, kind by kind, and keeps the first examples."""
+    """Counts what is found, kind by kind, and keeps the first examples, or all."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_all: bool = False) -> None:
+        self._keep_all = keep_all
         self._counts: Counter[str] = Counter()
         self._examples: dict[str, list[str]] = {}
 
@@ -88,8 +96,19 @@ class Findings:
         assert kind in KINDS, kind
         self._counts[kind] += 1
         examples = self._examples.setdefault(kind, [])
-        if len(examples) < NUM_EXAMPLES:
+        if self._keep_all or len(examples) < NUM_EXAMPLES:
             examples.append(example)
+
+    def take(self, others: Findings) -> None:
+        """Add what others hold."""
+        self._counts += others._counts
+        for kind, examples in others._examples.items():
+            own = self._examples.setdefault(kind, [])
+            own += examples if self._keep_all else examples[: NUM_EXAMPLES - len(own)]
+
+    def count(self, kind: str) -> int:
+        """Return how many of a kind were found."""
+        return self._counts[kind]
 
     def listed(self) -> list[Finding]:
         """Return what was found, worst first."""

@@ -15,7 +15,7 @@ from model.masks.run_lengths import compress
 
 # Longest sides of the picture between a corner and the picture. Objects that tiles were cut from
 # reach far; what is further away is a slip, and drawing it would take the memory of a machine.
-_FARTHEST = 50
+FARTHEST = 50
 
 _CHARACTERS = bytes(range(48, 112))  # of compressed run lengths
 
@@ -115,7 +115,7 @@ def _sound_polygon(ring: Any, height: int, width: int) -> np.ndarray | None:
     if corners.ndim != 1 or corners.dtype.kind not in "iuf":
         return None
     corners = corners.astype(np.float64, copy=False)
-    farthest = _FARTHEST * max(height, width)
+    farthest = FARTHEST * max(height, width)
     reach = np.abs(corners).max()
     if not reach <= farthest:  # NaN is not, either
         return None

@@ -7,9 +7,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.datasets.findings import Findings
+from model.datasets.picture_names import names_in
+
 _SPLITS = {
     "train": ("train2017", "train2014", "train"),
-    "val": ("val2017", "val2014", "val", "eval", "valid"),
+    "val": ("val2017", "val2014", "val", "eval", "valid", "validation"),
 }
 
 
@@ -20,20 +23,23 @@ class Source:
     annotations: the JSON file with `images`, `annotations` and `categories`.
     images: the folder that its file names are relative to.
     panoptic, panoptic_images: COCO's panoptic JSON file and its folder of PNGs, if there are.
+    crowds_are_objects: read what the file calls crowds as objects.
     """
 
     annotations: Path
     images: Path
     panoptic: Path | None = None
     panoptic_images: Path | None = None
+    crowds_are_objects: bool = False
 
 
 def find_source(given: str | Path, *, split: str = "train") -> Source:
     """Return the data set that a path stands for.
 
     A folder is searched for `instances_<split>2017.json` (COCO as downloaded), then for
-    `instances_<split>.json` and `instances.json`, beside or inside `annotations`. A file is the
-    annotation file itself; its pictures are looked for in the folders that such files usually
+    `instances_<split>.json` and `instances.json`, beside or inside `annotations`, and for the
+    files of Roboflow, CVAT, Label Studio and labelme2coco, which are called otherwise. A file is
+    the annotation file itself; its pictures are looked for in the folders that such files usually
     come with, or given after a colon: `labels.json:photos`.
 
     Args:
@@ -67,7 +73,9 @@ def _existing_folder(path: Path) -> Path:
 def _annotations_in(folder: Path, split: str) -> Path:
     names = [f"instances_{name}.json" for name in _SPLITS[split]]
     names += [f"{name}.json" for name in _SPLITS[split]]
+    names += [f"instances_{name.capitalize()}.json" for name in _SPLITS[split]]
     names += ["instances.json", "annotations.json", "_annotations.coco.json"]
+    names += ["instances_default.json", "result.json", "dataset.json"]
     places = (folder / "annotations", folder)
     nested = [folder / name for name in _SPLITS[split]]
     candidates = [place / name for place in (*places, *nested) for name in names]
@@ -81,16 +89,23 @@ def _annotations_in(folder: Path, split: str) -> Path:
 
 
 def _images_of(annotations: Path, split: str) -> Path:
-    """Find the folder by its name and by the first picture that the file lists."""
+    """Find the folder by its name and by the first picture that the file lists.
+
+    A folder that holds the picture under its very name goes before one that holds it under the
+    name that is meant.
+    """
     first = _first_file_name(annotations)
     stem = re.sub(r"^(instances|annotations|labels)_?", "", annotations.stem)
     parents = [annotations.parent]
     if annotations.parent.name == "annotations":
         parents.insert(0, annotations.parent.parent)
-    names = [stem, "images", f"images/{stem}", *_SPLITS.get(split, ()), "data", "photos", ""]
+    names = [stem, f"images/{stem}", "images", *_SPLITS.get(split, ()), "data", "photos", ""]
     folders = [parent / name if name else parent for parent in parents for name in names]
     folders = [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
     holding = [folder for folder in folders if first and (folder / first).is_file()]
+    if first and not holding:
+        meant = {folder: names_in(folder, [first], Findings())[first] for folder in folders}
+        holding = [folder for folder, name in meant.items() if (folder / name).is_file()]
     named = [folder for folder in folders if folder.name in (stem, "images")]
     if not (holding or named):
         raise ValueError(

@@ -8,14 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from model.categories import Categories
-from model.datasets.annotation_file import (
-    DescribedPicture,
-    read_document,
-    read_json,
-    read_pictures,
-)
+from model.datasets.annotation_file import read_document, read_json, read_pictures
 from model.datasets.annotations import Annotation
 from model.datasets.classes import categories_of, listed_ids
+from model.datasets.described_picture import DescribedPicture
 from model.datasets.findings import Findings
 from model.datasets.numbers_as_text import ImageId
 from model.datasets.panoptic_file import Partition, read_partitions
@@ -71,6 +67,7 @@ def open_data(
     annotations: Path | None = None,
     panoptic: Path | None = None,
     panoptic_folder: Path | None = None,
+    crowds_are_objects: bool = False,
 ) -> EvaluationData:
     """Return a data set; the pictures are those of `annotations`, or else of `panoptic`.
 
@@ -80,6 +77,7 @@ def open_data(
         images: the folder of the pictures.
         annotations: COCO's instances JSON.
         panoptic, panoptic_folder: COCO's panoptic JSON and its folder of maps.
+        crowds_are_objects: read what the instances file calls crowds as objects.
 
     Raises:
         ValueError: neither file is given, or one cannot be read or is not COCO-style.
@@ -93,7 +91,18 @@ def open_data(
     findings = Findings()
     objects = None if annotations is None else read_document(annotations, findings)
     segments = None if panoptic is None else read_json(panoptic)
-    described = _described(annotations or panoptic, objects or segments, objects, findings)
+    first, document = (annotations, objects) if objects is not None else (panoptic, segments)
+    assert first is not None
+    assert document is not None
+    described = read_pictures(
+        {**document, "annotations": [] if objects is None else objects["annotations"]},
+        listed_ids(document, first.stem),
+        images,
+        findings,
+        crowds_are_objects=crowds_are_objects,
+    )
+    findings.refuse_errors(first)
+    findings.log_warnings(first)
     partitions = _partitions(panoptic, segments, described)
     return EvaluationData(
         pictures=tuple(_picture(one, images, partitions) for one in described),
@@ -102,20 +111,6 @@ def open_data(
         panoptic=_data_file(panoptic, segments),
         panoptic_folder=panoptic_folder,
     )
-
-
-def _described(
-    path: Path | None, document: _Document | None, objects: _Document | None, findings: Findings
-) -> list[DescribedPicture]:
-    """Return the pictures of a file, with the objects of the instances file."""
-    assert path is not None
-    assert document is not None
-    rows = [] if objects is None else objects["annotations"]
-    listed = listed_ids(document, path.stem)
-    described = list(read_pictures(document["images"], rows, listed, findings))
-    findings.refuse_errors(path)
-    findings.log_warnings(path)
-    return described
 
 
 def _partitions(

@@ -15,6 +15,7 @@ from model.config import NetworkPart
 RECORDED = (
     "short_side",
     "max_side",
+    "crowds_are_objects",
     "batch_size",
     "accumulate",
     "optimizer",
@@ -67,6 +68,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--data", action="append", default=[], metavar="D", help=data_help)
     eval_help = "data to evaluate on, given alike (the validation part of the first --data)"
     add("--eval-data", metavar="D", help=eval_help)
+    crowds_help = "read crowds as objects: CVAT's brush writes objects so"
+    add("--crowds-are-objects", action="store_true", default=None, help=crowds_help)
     add("--output", type=Path, metavar="DIR", help="the run's folder (runs/NAME)")
     add("--resume", action="store_true", help="go on with the run in the folder, if there is one")
     add("--eval-only", action="store_true", help="only evaluate --weights")

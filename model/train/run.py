@@ -84,7 +84,9 @@ def _evaluate_only(args: argparse.Namespace, world: World, device: torch.device)
     name = None if args.config == SMALL else args.config
     checkpoint = zoo.open_model(args.weights, config=name)
     checkpoint = replace(checkpoint, config=with_input_size(checkpoint.config, args))
-    data = open_validation(args.eval_data, args.data)
+    data = open_validation(
+        args.eval_data, args.data, crowds_are_objects=bool(args.crowds_are_objects)
+    )
     if data is None:
         raise ValueError("there is nothing to evaluate on; give --eval-data")
     _, report = measure(checkpoint, data, device, progress=True)
@@ -101,7 +103,7 @@ def _train(args: argparse.Namespace, world: World, device: torch.device) -> int:
     config = choose_config(args, start.config if start else None)
     backbone, config = open_backbone(args.backbone_weights, config)
     recipe = choose_recipe(args, config)
-    dataset = open_data(args.data, config, recipe)
+    dataset = open_data(args.data, config, recipe, crowds_are_objects=bool(args.crowds_are_objects))
     config = with_classes(config, dataset.categories)
     recipe = with_length(recipe, args, len(dataset))
     folder = _claim_folder(args, config, world)
@@ -147,7 +149,9 @@ def _loop(
 ) -> int:
     """Run the loop with a progress, a loader and what happens every so often; return the code."""
     recipe, world = training.recipe, training.world
-    data = open_validation(args.eval_data, args.data)
+    data = open_validation(
+        args.eval_data, args.data, crowds_are_objects=bool(args.crowds_are_objects)
+    )
     if data is not None and world.is_main:
         with_stuff = training.network.semantic_head is not None
         check_ready(data, dataset.categories, with_stuff=with_stuff)

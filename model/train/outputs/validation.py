@@ -98,7 +98,9 @@ class Validation:
                 logger.error("the best weights are not saved: %s", error)
 
 
-def open_validation(given: str | None, training_data: Sequence[str]) -> EvaluationData | None:
+def open_validation(
+    given: str | None, training_data: Sequence[str], *, crowds_are_objects: bool = False
+) -> EvaluationData | None:
     """Return what to evaluate on: what is given, or the validation part of the first folder.
 
     None, said in the log, where there is no such part.
@@ -122,6 +124,7 @@ def open_validation(given: str | None, training_data: Sequence[str]) -> Evaluati
         annotations=source.annotations,
         panoptic=source.panoptic,
         panoptic_folder=source.panoptic_images,
+        crowds_are_objects=crowds_are_objects,
     )
 
 

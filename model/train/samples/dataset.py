@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -141,6 +142,7 @@ def open_data(
     *,
     categories: Categories | None = None,
     keep_empty: bool = False,
+    crowds_are_objects: bool = False,
 ) -> CocoDataset:
     """Read data sets for training.
 
@@ -150,11 +152,17 @@ def open_data(
             its numbers of classes are not looked at.
         categories: the classes wanted; None takes those of the files, by id.
         keep_empty: train on pictures without objects too.
+        crowds_are_objects: of data sets that are given as paths.
 
     Raises:
         ValueError: the data cannot be trained on; the message says why.
     """
-    sources = [g if isinstance(g, Source) else find_source(g) for g in given]
+    sources = [
+        g
+        if isinstance(g, Source)
+        else replace(find_source(g), crowds_are_objects=crowds_are_objects)
+        for g in given
+    ]
     if not sources:
         raise ValueError("no data set is given")
     for source in sources:

@@ -99,13 +99,13 @@ def test_an_unusable_mask_is_dropped_by_all_who_read_and_said(
     tmp_path: Path, segmentation: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     row = rectangle(1, 3, 1, 1, 4, 4, segmentation=segmentation)
-    file = toy_data.write(tmp_path, [(8, 8)], [row])
+    file = toy_data.write(tmp_path, [(8, 8)] * 2, [row, rectangle(2, 3, 1, 1, 4, 4)])
     picture = read(file).pictures[0]
     assert picture.shape(0) is None
     assert picture.boxes_xyxy.tolist() == [[1, 1, 5, 5]]
     assert "such as annotation 1 of 001.png" in caplog.text
     caplog.clear()
-    (evaluated,) = open_data(tmp_path / "images", annotations=file).pictures
+    evaluated, _ = open_data(tmp_path / "images", annotations=file).pictures
     assert evaluated.annotations[0].shape is None
     assert "such as annotation 1 of 001.png" in caplog.text
     assert {"polygon", "run_lengths"} & {finding.kind for finding in check([file]).findings}
