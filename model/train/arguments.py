@@ -83,7 +83,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 def _add_network(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("network").add_argument
-    config_help = "released configuration, AdelaiDet YAML file, or small (the weights' own)"
+    config_help = "released configuration, AdelaiDet YAML file, small or small-2 (the weights' own)"
     add("--config", metavar="C", help=config_help)
     add("--weights", metavar="W", help="start from a whole network: released name, file, URL")
     backbone_help = "start from an ImageNet backbone: a file, torchvision, or none (none)"
