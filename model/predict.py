@@ -14,13 +14,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from tqdm import tqdm
 
+from model.answers.dialects.choice import Dialect, Masks, join, masks_of, native_masks, tell
 from model.answers.drawing import encode_picture, overlay_instances, overlay_panoptic
-from model.answers.json_answer import document, model_member, panoptic_answer, segment_answer
+from model.answers.json_answer import model_member, panoptic_answer, segment_answer
 from model.command_line import OneLineParser, add_model_options, fraction, open_predictor, positive
 from model.files import can_be_written, write_file
 from model.pictures.files import PictureFile, find_pictures, overlay_paths, read_batches
@@ -37,6 +38,7 @@ class _Job:
     predictor: Predictor
     task: str
     masks: Any
+    dialect: Dialect
     options: PredictOptions
     batch_size: int
     overlays: dict[PictureFile, Path]
@@ -76,11 +78,11 @@ def _run(args: argparse.Namespace) -> int:
             good = [(p, pixels) for p, pixels in batch if isinstance(pixels, np.ndarray)]
             answers += _panoptic(job, good) if job.task == "panoptic" else _segment(job, good)
             bar.update(len(batch))
-    text = json.dumps(document(model_member(name, sha256, predictor.categories), answers)) + "\n"
+    text = _told(job, model_member(name, sha256, predictor.categories), answers)
     if args.output:
-        write_file(args.output, text.encode())
+        write_file(args.output, text)
     else:
-        sys.stdout.write(text)
+        sys.stdout.write(text.decode())
         sys.stdout.flush()
     num_failed = len(pictures) - len(answers)
     _say(_summary(answers, num_failed))
@@ -95,18 +97,23 @@ def _make_job(
     task = args.task or ("panoptic" if predictor.config.is_panoptic else "instance")
     if task == "panoptic" and not predictor.config.is_panoptic:
         raise ValueError(f"--task panoptic: {predictor.config.name} has no semantic head")
-    if args.masks not in MASKS[task]:
-        raise ValueError(f"--masks {args.masks}: task {task} gives one of {', '.join(MASKS[task])}")
+    possible = masks_of(args.format, is_panoptic=task == "panoptic")
+    masks = args.masks or possible[0]
+    if masks not in possible:
+        raise ValueError(
+            f"--masks {masks}: task {task} as {args.format} gives one of {', '.join(possible)}"
+        )
     names = [name for name in (args.classes or "").split(",") if name.strip()]
     return _Job(
         predictor=predictor,
         task=task,
-        masks=args.masks,
+        masks=masks,
+        dialect=args.format,
         options=PredictOptions(
             score_threshold=_threshold(args, predictor),
             max_instances=args.max_instances,
             category_ids=predictor.categories.ids(*names) or None,
-            masks=args.masks in ("rle", "polygon") or (task == "instance" and bool(overlays)),
+            masks=masks in ("rle", "polygon") or (task == "instance" and bool(overlays)),
         ),
         batch_size=args.batch_size or usual_batch_size(predictor.device.type),
         overlays=overlays,
@@ -124,7 +131,8 @@ def _segment(job: _Job, pictures: list[tuple[PictureFile, np.ndarray]]) -> list[
     results = job.predictor.segment(images, job.options, batch_size=job.batch_size)
     answers = []
     for (picture, image), result in zip(pictures, results, strict=True):
-        answers.append(segment_answer(result, categories, image_id=picture.name, masks=job.masks))
+        masks: Any = native_masks(job.dialect, job.masks)
+        answers.append(segment_answer(result, categories, image_id=picture.name, masks=masks))
         if picture in job.overlays:
             _write_overlay(job.overlays[picture], overlay_instances(image, result, categories))
     return answers
@@ -136,10 +144,17 @@ def _panoptic(job: _Job, pictures: list[tuple[PictureFile, np.ndarray]]) -> list
     results = job.predictor.panoptic(images, job.options, batch_size=job.batch_size)
     answers = []
     for (picture, image), result in zip(pictures, results, strict=True):
-        answers.append(panoptic_answer(result, categories, image_id=picture.name, masks=job.masks))
+        masks: Any = native_masks(job.dialect, job.masks)
+        answers.append(panoptic_answer(result, categories, image_id=picture.name, masks=masks))
         if picture in job.overlays:
             _write_overlay(job.overlays[picture], overlay_panoptic(image, result, categories))
     return answers
+
+
+def _told(job: _Job, model: dict[str, str], answers: list[dict[str, Any]]) -> bytes:
+    """Return the whole answer as a line of JSON, in its dialect."""
+    parts = [json.dumps(tell(answer, job.dialect, job.masks)).encode() for answer in answers]
+    return join(job.dialect, model, parts, is_panoptic=job.task == "panoptic") + b"\n"
 
 
 def _write_overlay(path: Path, drawn: np.ndarray) -> None:
@@ -165,9 +180,6 @@ def _say(text: str) -> None:
     tqdm.write(text, file=sys.stderr)
 
 
-MASKS = {"instance": ("rle", "polygon", "none"), "panoptic": ("rle", "png", "none")}
-
-
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the arguments; None reads those of the process. Bad ones exit with code 2."""
     parser = OneLineParser(
@@ -176,12 +188,13 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGE", help="a picture, or a folder of pictures")
     add("--recursive", action="store_true", help="look into the folders inside folders")
-    add("--task", choices=tuple(MASKS), help="default: panoptic if the model can")
+    add("--task", choices=("instance", "panoptic"), help="default: panoptic if the model can")
     add("--score-threshold", type=fraction, metavar="S", help="0 to 1 (the model's own)")
     add("--classes", metavar="NAMES", help="names or ids, comma-separated (all)")
     add("--max-instances", type=positive, metavar="N", help="the best so many of each picture")
-    masks = tuple(dict.fromkeys(kind for kinds in MASKS.values() for kind in kinds))
-    add("--masks", choices=masks, default="rle", help="polygon: instances, png: panoptic (rle)")
+    add("--masks", choices=get_args(Masks), help="polygon: instances, png: panoptic (rle)")
+    format_help = "our own JSON (native) or that of another tool"
+    add("--format", choices=get_args(Dialect), default="native", help=format_help)
     add("--output", type=Path, metavar="JSON", help="where the answer goes (standard output)")
     overlay_help = "draw the results: a .png or .jpg file for one picture, a folder for several"
     add("--overlay", type=Path, metavar="PATH", help=overlay_help)

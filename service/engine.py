@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
+from model.answers.dialects.choice import Dialect, Masks
 from model.categories import Categories
 from model.config import ModelConfig
 from model.prediction.options import PredictOptions
 
 Task = Literal["segment", "panoptic"]
-Masks = Literal["rle", "polygon", "png", "none"]
+# They take the run lengths as they are.
+_BRIEF_FORMATS: tuple[Dialect, ...] = ("native", "coco", "roboflow")
 
 
 @dataclass(kw_only=True)
@@ -44,22 +46,25 @@ class PictureTask:
     """What a picture is asked: the same record for the routes, the pool and the worker.
 
     predict: what the predictor is to keep.
-    masks: how the answer tells them, as the task allows.
+    masks: how the answer tells them, as the task and the format allow.
     picture_type: media type of the drawing to answer with; None answers JSON.
+    format: whose JSON it is.
     """
 
     task: Task
     predict: PredictOptions
     masks: Masks
     picture_type: str | None
+    format: Dialect = "native"
 
     @property
     def is_brief(self) -> bool:
         """Whether its answer is encoded in no time, however large the picture.
 
-        Then nothing is drawn, outlined or compressed for it.
+        Then nothing is drawn, outlined, compressed or told in another tool's way for it.
         """
-        return self.picture_type is None and self.masks in ("rle", "none")
+        is_short = self.masks == "none" or (self.masks == "rle" and self.format in _BRIEF_FORMATS)
+        return self.picture_type is None and is_short
 
 
 @dataclass(frozen=True, kw_only=True)

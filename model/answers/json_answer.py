@@ -13,7 +13,7 @@ from model.masks.polygons import polygons
 from model.structures import SCORE_DECIMALS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from model.categories import Categories
     from model.structures import RLE, Instances, PanopticSegmentation, Segment
@@ -26,16 +26,6 @@ _BOX_DECIMALS = 3
 
 def do_nothing() -> None:
     """Do nothing."""
-
-
-def document(model: dict[str, str], images: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the whole answer for some pictures.
-
-    Args:
-        model: of `model_member`.
-        images: one `segment_answer` or `panoptic_answer` for each picture, in order.
-    """
-    return {"model": model, "images": list(images)}
 
 
 def model_member(name: str, sha256: str, categories: Categories) -> dict[str, str]:

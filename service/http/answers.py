@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from model.answers.dialects.choice import join
 from model.answers.json_answer import model_member
-from service.engine import ModelInfo
-from service.json_bytes import to_json
+from service.engine import ModelInfo, PictureTask
 
 
-def join_answers(model: ModelInfo, bodies: Sequence[bytes]) -> bytes:
-    """Return the whole native answer from its images' members, which are JSON already."""
-    member = to_json(model_member(model.name, model.sha256, model.categories))
-    return b'{"model":' + member + b',"images":[' + b",".join(bodies) + b"]}"
+def join_answers(asked: PictureTask, model: ModelInfo, bodies: Sequence[bytes]) -> bytes:
+    """Return the whole answer from its images' parts, which are JSON already."""
+    member = model_member(model.name, model.sha256, model.categories)
+    return join(asked.format, member, bodies, is_panoptic=asked.task == "panoptic")

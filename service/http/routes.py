@@ -106,7 +106,7 @@ class SegmentationRoutes:
         if job.asked.picture_type is not None:
             return Response(result.bodies[0], media_type=job.asked.picture_type)
         with context.measure("serialise"):
-            answer = join_answers(result.model, result.bodies)
+            answer = join_answers(job.asked, result.model, result.bodies)
         return Response(answer, media_type=JSON)
 
     async def _receive_job(self, task: Task, request: Request, hold: Hold, deadline: float) -> Job:
@@ -167,6 +167,11 @@ class SegmentationRoutes:
             raise OptionError(
                 f"render is 'overlay' for {len(pictures)} images; send one image, or ask for "
                 "render=json"
+            )
+        if drawn_as is not None and options.format != "native":
+            raise OptionError(
+                f"format is {options.format!r} for a picture; ask for render=json, or leave the "
+                "format out"
             )
         model = self._choose_model(task, options.model)
         return Job(

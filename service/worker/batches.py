@@ -19,6 +19,7 @@ from typing import NoReturn
 from model.categories import Categories
 from model.prediction.stages import StageTimes
 from model.structures import Instances, PanopticSegmentation
+from service.errors import ServiceError
 from service.pool.arena import ArenaView
 from service.pool.messages import Batch, BatchItem
 from service.worker.failures import Failure, failure_of, one_line
@@ -205,6 +206,8 @@ class BatchRunner:
             report.answer(picture.item, body, num_instances(result))
         except _UnwantedError:
             report.drop(picture.item)
+        except ServiceError as error:
+            report.refuse(picture.item, error)
         except Exception as error:
             self._give_up(error, [picture.item], report)
 

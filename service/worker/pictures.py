@@ -10,6 +10,8 @@ from typing import cast
 
 import numpy as np
 
+from model.answers.dialects.choice import native_masks, tell
+from model.answers.dialects.cvat import TooManyPixelsError
 from model.answers.drawing import encode_picture, overlay_instances, overlay_panoptic
 from model.answers.json_answer import (
     InstanceMasks,
@@ -52,7 +54,10 @@ def encode_answer(
     Args:
         image: as it was decoded.
         result: of what the item is asked.
-        before_each: is called before each instance that is drawn or outlined.
+        before_each: is called before each instance that is drawn, outlined or told.
+
+    Raises:
+        TooLargeError: the answer would be.
     """
     asked = item.asked
     if asked.picture_type is not None:
@@ -61,8 +66,9 @@ def encode_answer(
         else:
             drawing = overlay_panoptic(image, result, categories)
         return encode_picture(drawing, asked.picture_type)
+    masks = native_masks(asked.format, asked.masks)
     if isinstance(result, Instances):
-        instance_masks = cast("InstanceMasks", asked.masks)
+        instance_masks = cast("InstanceMasks", masks)
         answer = segment_answer(
             result,
             categories,
@@ -71,9 +77,12 @@ def encode_answer(
             before_each=before_each,
         )
     else:
-        panoptic_masks = cast("PanopticMasks", asked.masks)
+        panoptic_masks = cast("PanopticMasks", masks)
         answer = panoptic_answer(result, categories, image_id=item.id, masks=panoptic_masks)
-    return to_json(answer)
+    try:
+        return to_json(tell(answer, asked.format, asked.masks, before_each))
+    except TooManyPixelsError as error:
+        raise TooLargeError(str(error)) from None
 
 
 def num_instances(result: Instances | PanopticSegmentation) -> int:

@@ -262,6 +262,30 @@ def test_polygons_are_given_when_asked(
     assert (row["segmentation"], row["holes"]) == ([[0, 0, 20, 0, 20, 20, 0, 20]], [])
 
 
+def test_answer_can_be_in_another_tools_shape(
+    predictor: FakePredictor, picture: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(picture("000000000139.png"), picture("b.png"), "--format", "coco") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["image_id"] for row in rows] == [139, picture("b.png")]
+    assert run(picture("b.png"), "--format", "cvat", "--masks", "polygon") == 0
+    [shape] = json.loads(capsys.readouterr().out)
+    assert (shape["type"], shape["points"]) == ("polygon", [0, 0, 20, 0, 20, 20, 0, 20])
+    assert predictor.options.masks
+
+
+def test_partition_in_cocos_shape_has_its_png(
+    panoptic_predictor: FakePredictor,
+    picture: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(picture("a.png"), "--format", "coco") == 0
+    [annotation] = json.loads(capsys.readouterr().out)["annotations"]
+    assert (annotation["file_name"], "png" in annotation) == ("a.png", True)
+    assert run(picture("a.png"), "--format", "coco", "--masks", "rle") == 2
+    assert "task panoptic as coco gives one of png, none" in capsys.readouterr().err
+
+
 def test_an_overlay_of_one_picture_is_one_file(
     predictor: FakePredictor,
     picture: Callable[..., str],
@@ -320,7 +344,8 @@ def test_an_overlay_never_replaces_a_picture(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--masks", "png"], "--masks png: task instance gives one of rle, polygon, none"),
+        (["--masks", "png"], "--masks png: task instance as native gives one of rle, polygon"),
+        (["--format", "coco", "--masks", "polygon"], "as coco gives one of rle, none"),
         (["--task", "panoptic"], "no semantic head"),
         (["--classes", "cra"], "unknown class 'cra'; near matches"),
         (["--output", "nowhere/out.json"], "--output nowhere/out.json"),

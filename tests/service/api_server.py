@@ -9,11 +9,15 @@ import io
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import uvicorn
 from PIL import Image
 from service_fakes import INSTANCE_MODEL, PANOPTIC_MODEL, FakeEngine
 
+from model.answers.dialects.choice import tell
+from model.masks.run_lengths import compress, counts_of
 from service.app import create_app
 from service.configuration.settings import Settings
 from service.engine import Job, Picture, Result
@@ -39,7 +43,19 @@ def _answer(job: Job, picture: Picture) -> bytes:
         )
         return buffer.getvalue()
     [image] = examples.ANSWERS[job.asked.task]["images"]
-    return to_json({**image, "id": picture.id, "width": picture.width, "height": picture.height})
+    native = {**image, "id": picture.id, "width": picture.width, "height": picture.height}
+    if job.asked.format != "native":
+        _fill_masks(native)
+    return to_json(tell(native, job.asked.format, job.asked.masks))
+
+
+def _fill_masks(image: dict[str, Any]) -> None:
+    """Put masks that can be read in place of the examples' own: all of the first column."""
+    height, width = image["height"], image["width"]
+    counts = compress(counts_of(np.ones((height, 1), bool), 0, 0, height, width)).decode()
+    kind = "instances" if "instances" in image else "segments"
+    mask = {"size": [height, width], "counts": counts}
+    image[kind] = [{**row, "segmentation": mask} for row in image[kind]]
 
 
 def main(file: Path) -> None:

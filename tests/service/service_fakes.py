@@ -45,12 +45,15 @@ def task_of(
     category_ids: frozenset[int] | None = None,
     masks: Any = "rle",
     picture_type: str | None = None,
+    dialect: Any = "native",
 ) -> PictureTask:
     """What a request without options asks of a picture, but for these."""
     predict = PredictOptions(
         score_threshold=score_threshold, max_instances=max_instances, category_ids=category_ids
     )
-    return PictureTask(task=task, predict=predict, masks=masks, picture_type=picture_type)
+    return PictureTask(
+        task=task, predict=predict, masks=masks, picture_type=picture_type, format=dialect
+    )
 
 
 class FakeEngine:

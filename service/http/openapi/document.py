@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.configuration.settings import Settings
@@ -11,6 +12,7 @@ from service.engine import Task
 from service.http.keys import open_paths
 from service.http.openapi import examples
 from service.http.openapi.answers import REF, header_references, headers, problems, reference
+from service.http.openapi.dialect_schemas import SHARED, CocoPanoptic, CocoResults
 from service.http.openapi.schemas import (
     Health,
     ModelDescription,
@@ -56,9 +58,11 @@ def document(title: str, version: str, settings: Settings, *, has_keys: bool) ->
     Args:
         has_keys: whether it asks for API keys.
     """
-    records = (
+    records: tuple[type[BaseModel], ...] = (
         *(SegmentAnswer, PanopticAnswer, SegmentRequest, PanopticRequest),
         *(ModelList, ModelDescription, Health, Problem),
+        *(CocoResults, CocoPanoptic),
+        *SHARED,
     )
     _, schemas = models_json_schema(
         [(record, "validation") for record in records], ref_template=REF
@@ -112,11 +116,12 @@ def _run(task: Task, settings: Settings) -> dict[str, Any]:
         "requestBody": {"required": True, "content": _request_content(task, name)},
         "responses": {
             "200": {
-                "description": "The result; a drawing with render=overlay.",
+                "description": "The result, in the shape that `format` says; a drawing with "
+                "render=overlay.",
                 "headers": header_references(),
                 "content": {
                     JSON_TYPE: {
-                        "schema": reference(f"{name}Answer"),
+                        "schema": {"anyOf": _answers(task)},
                         "example": examples.ANSWERS[task],
                     },
                     JPEG: {"schema": _BINARY},
@@ -126,6 +131,13 @@ def _run(task: Task, settings: Settings) -> dict[str, Any]:
             **problems(_RUN_ERRORS),
         },
     }
+
+
+def _answers(task: Task) -> list[dict[str, str]]:
+    """Return the shapes of an answer, our own first; `format` chooses."""
+    name = "SegmentAnswer" if task == "segment" else "PanopticAnswer"
+    coco = CocoResults if task == "segment" else CocoPanoptic
+    return [reference(name), *(reference(record.__name__) for record in (coco, *SHARED))]
 
 
 def _request_content(task: Task, name: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from model.answers.dialects.choice import Dialect, Masks, masks_of
 from model.prediction.options import PredictOptions
 from service.engine import ModelInfo, PictureTask, Task
 from service.errors import OptionError
@@ -51,10 +52,10 @@ class Options(BaseModel):
         description="`overlay` answers a picture with masks, boxes and labels drawn; one image "
         "only. By default `json`, or `overlay` where `Accept` takes only JPEG or PNG.",
     )
-    format: Literal["native", "coco", "roboflow", "labelstudio", "cvat", "fiftyone"] = Field(
+    format: Dialect = Field(
         "native",
-        description="The shape of the answer. Only `native` is available so far.",
-        json_schema_extra={"enum": ["native"]},
+        description="Whose shape the answer has: our own or another tool's. Each tells masks in "
+        "its own way and takes only some of `masks`.",
     )
 
     @field_validator("score_threshold", "max_instances", mode="before")
@@ -96,8 +97,10 @@ class SegmentOptions(Options):
 class PanopticOptions(Options):
     """What /panoptic can be asked."""
 
-    masks: Literal["rle", "png", "none"] = Field(
-        "rle", description="COCO run lengths, one panoptic PNG for the image, or no mask at all."
+    masks: Literal["rle", "polygon", "png", "none"] = Field(
+        "rle",
+        description="COCO run lengths, rings of x, y (where another tool's format has them), one "
+        "panoptic PNG for the image, or no mask at all. With `format=coco` it is `png`.",
     )
 
 
@@ -116,8 +119,8 @@ def read_options(
         query: names and values in order; an option may come more than once.
         members: the JSON body's members beside the images; null counts as not given.
     Raises:
-        OptionError: unknown, out of range, given twice with different values, or a dialect
-            that is not available.
+        OptionError: unknown, out of range, given twice with different values, or masks that
+            the format cannot tell.
     """
     record = RECORDS[task]
     texts: dict[str, list[str]] = {}
@@ -141,11 +144,7 @@ def read_options(
             )
         chosen[name] = checked
     options = record(**chosen)
-    if options.format != "native":
-        raise OptionError(
-            f"format is {options.format!r}, which is not available in this version of the "
-            "server; leave it out or use 'native'"
-        )
+    _check_masks(task, options)
     return options
 
 
@@ -165,17 +164,41 @@ def picture_task(
         OptionError: the model has not the classes.
     """
     threshold = options.score_threshold
+    masks = _masks(task, options)
     if task == "segment":
-        needs_masks = options.masks != "none"
+        needs_masks = masks != "none"
     else:  # a drawing and a PNG are made from the partition
-        needs_masks = options.masks == "rle" and picture_type is None
+        needs_masks = masks in ("rle", "polygon") and picture_type is None
     predict = PredictOptions(
         score_threshold=usual_threshold if threshold is None else threshold,
         max_instances=options.max_instances,
         category_ids=_category_ids(model, options.classes),
         masks=needs_masks,
     )
-    return PictureTask(task=task, predict=predict, masks=options.masks, picture_type=picture_type)
+    return PictureTask(
+        task=task,
+        predict=predict,
+        masks=masks,
+        picture_type=picture_type,
+        format=options.format,
+    )
+
+
+def _masks(task: Task, options: SegmentOptions | PanopticOptions) -> Masks:
+    """Return how the answer tells masks: as asked, else in the format's usual way."""
+    if "masks" in options.model_fields_set:
+        return options.masks
+    return masks_of(options.format, is_panoptic=task == "panoptic")[0]
+
+
+def _check_masks(task: Task, options: SegmentOptions | PanopticOptions) -> None:
+    possible = masks_of(options.format, is_panoptic=task == "panoptic")
+    masks = _masks(task, options)
+    if masks not in possible:
+        raise OptionError(
+            f"masks is {masks!r}, which format={options.format} of /{task} cannot tell; use "
+            f"{', '.join(possible)}"
+        )
 
 
 def _category_ids(model: ModelInfo, classes: tuple[str | int, ...] | None) -> frozenset[int] | None:

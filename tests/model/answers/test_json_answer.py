@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from model.answers.json_answer import document, model_member, panoptic_answer, segment_answer
+from model.answers.dialects.choice import join
+from model.answers.json_answer import model_member, panoptic_answer, segment_answer
 from model.categories import Categories, Category
 from model.coco_categories import COCO, COCO_PANOPTIC
 from model.masks.panoptic_png import panoptic_png
@@ -149,8 +150,9 @@ def test_answers_are_plain_json() -> None:
         segment_answer(make_instances((BUS, 0.7, 2)), COCO, image_id=None, masks="polygon"),
         panoptic_answer(make_partition(), COCO_PANOPTIC, image_id="a", masks="rle"),
     ]
-    whole = document(model_member("R_50_3x", "0f3a", COCO), images)
-    assert json.loads(json.dumps(whole, allow_nan=False)) == whole
+    parts = [json.dumps(image, allow_nan=False).encode() for image in images]
+    model = model_member("R_50_3x", "0f3a", COCO)
+    whole = json.loads(join("native", model, parts, is_panoptic=False))
     assert whole["model"] == {"name": "R_50_3x", "weights": "sha256:0f3a", "categories": "coco"}
     assert whole["images"] == images
 

@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 from tiny import tiny_predictor
 
-from model.answers.json_answer import document, model_member, panoptic_answer, segment_answer
+from model.answers.json_answer import model_member, panoptic_answer, segment_answer
 from model.prediction.options import PredictOptions
 from model.prediction.results import LabelledInstances, LabelledPartition
 from service.client.results import read_panoptic, read_segment
@@ -37,7 +37,8 @@ def partition() -> LabelledPartition:
 def body_of(result: LabelledInstances | LabelledPartition, masks: Any = "rle") -> bytes:
     write: Any = segment_answer if isinstance(result, LabelledInstances) else panoptic_answer
     image = write(result, result.categories, image_id=None, masks=masks)
-    return json.dumps(document(model_member("tiny", "00", result.categories), [image])).encode()
+    model = model_member("tiny", "00", result.categories)
+    return json.dumps({"model": model, "images": [image]}).encode()
 
 
 def assert_same_detections(ours: Any, theirs: Any) -> None:

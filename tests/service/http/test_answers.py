@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from service_fakes import INSTANCE_MODEL
+from service_fakes import INSTANCE_MODEL, task_of
 
 from service.http.answers import join_answers
 from service.json_bytes import to_json
@@ -68,7 +68,7 @@ def test_what_is_no_json_is_an_error(value: object) -> None:
 
 
 def test_answers_are_joined_in_order() -> None:
-    body = json.loads(join_answers(INSTANCE_MODEL, [b'{"n":0}', b'{"n":1}']))
+    body = json.loads(join_answers(task_of(), INSTANCE_MODEL, [b'{"n":0}', b'{"n":1}']))
     assert list(body) == ["model", "images"]
     assert body["model"]["name"] == INSTANCE_MODEL.name
     assert body["images"] == [{"n": 0}, {"n": 1}]

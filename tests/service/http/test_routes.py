@@ -263,3 +263,32 @@ def test_work_is_cancelled_when_the_client_goes_away() -> None:
     assert engine.cancelled == 1
     assert statuses == [499]
     assert b'blendmask_requests_total{code="499",method="POST",route="/segment"} 1.0' in metrics
+
+
+@pytest.mark.parametrize(
+    ("query", "masks"),
+    [("segment?format=cvat", "rle"), ("segment?format=roboflow&masks=polygon", "polygon"),
+     ("panoptic?format=coco", "png"), ("panoptic?format=labelstudio&masks=polygon", "polygon"),
+     ("panoptic?format=coco&masks=none", "none")],
+)  # fmt: skip
+def test_format_goes_to_the_engine_with_masks_it_can_tell(query: str, masks: str) -> None:
+    engine = FakeEngine()
+    assert post_picture(engine, f"/{query}").status_code == 200
+    [job] = engine.jobs
+    assert f"format={job.asked.format}" in query
+    assert job.asked.masks == masks
+    assert job.asked.predict.masks == (masks in ("rle", "polygon"))
+
+
+def test_answer_in_another_tools_shape_has_no_frame_of_ours() -> None:
+    engine = FakeEngine()
+    engine.body = b'[{"n":1}]'
+    assert post_picture(engine, "/segment?format=coco").json() == [{"n": 1}]
+
+
+@pytest.mark.parametrize("query", ["render=overlay&format=coco", "format=cvat"])
+def test_drawing_in_another_tools_shape_is_a_contradiction(query: str) -> None:
+    engine = FakeEngine()
+    answer = post_picture(engine, f"/segment?{query}", headers={"Accept": "image/png"})
+    assert_problem(answer, 422, "for a picture; ask for render=json")
+    assert engine.jobs == []

@@ -8,10 +8,20 @@ import numpy as np
 import pytest
 from pasting import encode_crop
 from PIL import Image
+from pydantic import BaseModel
 from service_fakes import PANOPTIC_MODEL, picture, task_of
 
+from model.answers.dialects.choice import Dialect, masks_of
 from model.structures import Instances, PanopticSegmentation, Segment
 from service.errors import NotAnImageError, ServiceError, TooLargeError, UnsupportedMediaError
+from service.http.openapi.dialect_schemas import (
+    CocoPanopticAnnotation,
+    CocoResults,
+    CvatShapes,
+    FiftyOneDetections,
+    LabelStudioPrediction,
+    RoboflowImage,
+)
 from service.http.openapi.schemas import PanopticImage, SegmentedImage
 from service.pool.messages import BatchItem
 from service.worker import pictures as worker
@@ -62,7 +72,7 @@ def found_partition(height: int, width: int, *, masks: bool) -> PanopticSegmenta
 def answer(width: int = 8, height: int = 6, **asked: Any) -> bytes:
     item = item_of(**asked)
     find = found_instances if item.asked.task == "segment" else found_partition
-    result = find(height, width, masks=item.asked.masks in ("rle", "polygon"))
+    result = find(height, width, masks=item.asked.predict.masks and item.asked.masks != "png")
     image = np.zeros((height, width, 3), dtype=np.uint8)
     return encode_answer(item, image, result, PANOPTIC_MODEL.categories)
 
@@ -98,6 +108,29 @@ def test_panoptic_png_comes_without_run_lengths() -> None:
     image = PanopticImage.model_validate_json(answer(task="panoptic", masks="png"))
     assert image.png is not None
     assert image.segments[0].segmentation is None
+
+
+@pytest.mark.parametrize(
+    ("dialect", "record"),
+    [("coco", CocoResults), ("roboflow", RoboflowImage), ("labelstudio", LabelStudioPrediction),
+     ("cvat", CvatShapes), ("fiftyone", FiftyOneDetections)],
+)  # fmt: skip
+def test_every_format_of_both_tasks_is_as_it_is_described(
+    dialect: Dialect, record: type[BaseModel]
+) -> None:
+    for masks in masks_of(dialect, is_panoptic=False):
+        record.model_validate_json(answer(masks=masks, dialect=dialect))
+    of_partition = CocoPanopticAnnotation if dialect == "coco" else record
+    for masks in masks_of(dialect, is_panoptic=True):
+        of_partition.model_validate_json(answer(task="panoptic", masks=masks, dialect=dialect))
+
+
+def test_masks_that_cvat_would_be_told_without_end_are_too_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("model.answers.dialects.cvat.MAX_CROP_PIXELS", 23)
+    with pytest.raises(TooLargeError, match="ask for fewer instances"):
+        answer(dialect="cvat")
 
 
 @pytest.mark.parametrize("task", ["segment", "panoptic"])

@@ -314,6 +314,17 @@ def test_answer_that_cannot_be_encoded_is_a_defect_of_that_picture(
     assert bench.kinds() == {0: Defect}
 
 
+def test_answer_that_would_be_too_large_is_refused(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.predictor.num_instances = 2
+    monkeypatch.setattr("model.answers.dialects.cvat.MAX_CROP_PIXELS", 7)
+    messages = bench.run([picture(8, 6)], dialect="cvat")
+    [refused] = (message for message in messages if isinstance(message, Refused))
+    assert (refused.error, "smaller picture" in refused.detail) == ("too-large", True)
+    assert bench.kinds() == {0: Refused}
+
+
 def test_bytes_outside_of_the_arena_are_a_defect_of_that_picture(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from fastapi.routing import APIRoute
 from service_fakes import app_of, call
 
+from model.answers.dialects.choice import Dialect
 from service.engine import Task
 from service.errors import KINDS, problem
 from service.http import routes
@@ -94,7 +95,7 @@ def test_every_option_is_documented_with_its_range(document: dict[str, Any], tas
     assert options["max_instances"]["schema"]["maximum"] == 1000
     assert options["render"]["schema"]["enum"] == ["json", "overlay"]
     assert options["classes"]["schema"]["type"] == "array"
-    assert options["format"]["schema"]["enum"] == ["native"]  # what there is
+    assert options["format"]["schema"]["enum"] == list(get_args(Dialect))
 
 
 @pytest.mark.parametrize("path", ["/segment", "/panoptic"])

@@ -1,0 +1,1 @@
+"""An answer in the shapes of other tools, each made of our own JSON."""
