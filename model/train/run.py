@@ -7,7 +7,7 @@ import json
 import logging
 import random
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,7 @@ from model.train.losses.criterion import Criterion
 from model.train.outputs.keeper import Keeper
 from model.train.outputs.open_progress import open_progress
 from model.train.outputs.opening_lines import log_evaluations, log_fresh, log_start
-from model.train.outputs.save_timer import SaveTimer
+from model.train.outputs.save_timer import SaveTimer, saver
 from model.train.outputs.validation import Validation, measure, open_validation
 from model.train.plan import (
     choose_config,
@@ -55,7 +55,7 @@ from model.train.starting_weights.initialise import (
     load_starting_point,
 )
 from model.train.state.optimizer import build_optimizer
-from model.train.state.resume import RESUME_FILE, SaveError, load_state, steps_done
+from model.train.state.resume import RESUME_FILE, load_state, steps_done
 from model.train.state.training import Training
 from model.zoo import open_model as zoo
 
@@ -188,23 +188,6 @@ def _loop(
         logger.warning("stopped and saved; --resume goes on from %d", training.iteration)
         return 128 + (stop.signal or 15)
     return 0
-
-
-def saver(
-    keeper: Keeper, training: Training, stop: StopRequest, timer: SaveTimer
-) -> Callable[[], None]:
-    """Return what saves; only a last save that fails ends the run with an error."""
-
-    def save() -> None:
-        timer.restart()
-        try:
-            keeper.save(training)
-        except SaveError as error:
-            if stop.signal is not None or training.iteration == training.recipe.iterations:
-                raise
-            logger.error("not saved, training goes on: %s", error)
-
-    return save
 
 
 def _claim_folder(args: argparse.Namespace, config: ModelConfig, world: World) -> Path:

@@ -1,9 +1,20 @@
-"""When a save is due by the clock: a killed run must not cost more than minutes."""
+"""When a save is due by the clock, and what becomes of one that fails.
+
+A killed run must not cost more than minutes.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
+
+from model.train.interrupt import StopRequest
+from model.train.outputs.keeper import Keeper
+from model.train.state.resume import SaveError
+from model.train.state.training import Training
+
+logger = logging.getLogger(__name__)
 
 _FIRST_AFTER_S = 10.0
 _EVERY_S = 600.0
@@ -27,3 +38,20 @@ class SaveTimer:
     def restart(self) -> None:
         """Take note of a save, or of an attempt."""
         self._due_at = self._clock() + _EVERY_S
+
+
+def saver(
+    keeper: Keeper, training: Training, stop: StopRequest, timer: SaveTimer
+) -> Callable[[], None]:
+    """Return what saves; only a last save that fails ends the run with an error."""
+
+    def save() -> None:
+        timer.restart()
+        try:
+            keeper.save(training)
+        except SaveError as error:
+            if stop.signal is not None or training.iteration == training.recipe.iterations:
+                raise
+            logger.error("not saved, training goes on: %s", error)
+
+    return save

@@ -26,8 +26,7 @@ from tiny_training import (
 
 from model.files import clear_partial_files
 from model.train.interrupt import StopRequest
-from model.train.outputs.save_timer import SaveTimer
-from model.train.run import saver
+from model.train.outputs.save_timer import SaveTimer, saver
 from model.train.state import resume
 from model.train.state.resume import (
     RESUME_FILE,
