@@ -10,6 +10,8 @@ import numpy as np
 
 from model.categories import Categories, Category
 
+_MOST_STUFF = 254  # a semantic label is 8 bits: 0 is things, 255 unknown
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledCategories:
@@ -54,7 +56,8 @@ def unite(parts: Sequence[LabelledCategories], wanted: Categories | None = None)
     """Return the classes of several data sets together, by id.
 
     Raises:
-        ValueError: an id has two names, a name two ids, or nothing of what is wanted is there.
+        ValueError: an id has two names, a name two ids, there is more stuff than semantic labels
+            can tell, or nothing of what is wanted is there.
     """
     things: dict[int, Category] = {}
     stuff: dict[int, Category] = {}
@@ -63,6 +66,8 @@ def unite(parts: Sequence[LabelledCategories], wanted: Categories | None = None)
             for category in found:
                 _check_agrees(category, known)
                 known[category.id] = category
+    if len(stuff) > _MOST_STUFF:
+        raise ValueError(f"{len(stuff)} kinds of stuff are too many; at most {_MOST_STUFF} fit")
     if wanted is None:
         return Categories(
             name=parts[0].categories.name,

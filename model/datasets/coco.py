@@ -90,7 +90,7 @@ def read_coco(
             f"{', '.join(str(s.annotations) for s in sources)}: no picture with a usable annotation"
         )
     if left_out:
-        logger.info("left out %d pictures without a usable annotation", left_out)
+        logger.info("left out %d pictures without an object; --keep-empty keeps them", left_out)
     return CocoData(
         pictures=PackedPictures(pictures),
         is_wide=np.array([picture.width > picture.height for picture in pictures]),

@@ -16,6 +16,7 @@ RECORDED = (
     "short_side",
     "max_side",
     "crowds_are_objects",
+    "keep_empty",
     "batch_size",
     "accumulate",
     "optimizer",
@@ -70,6 +71,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--eval-data", metavar="D", help=eval_help)
     crowds_help = "read crowds as objects: CVAT's brush writes objects so"
     add("--crowds-are-objects", action="store_true", default=None, help=crowds_help)
+    empty_help = "train on pictures without objects too: background is all that they have"
+    add("--keep-empty", action=argparse.BooleanOptionalAction, help=empty_help)
     add("--output", type=Path, metavar="DIR", help="the run's folder (runs/NAME)")
     add("--resume", action="store_true", help="go on with the run in the folder, if there is one")
     add("--eval-only", action="store_true", help="only evaluate --weights")

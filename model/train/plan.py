@@ -112,6 +112,7 @@ def choose_recipe(args: argparse.Namespace, config: ModelConfig) -> Recipe:
         optimizer=replace(optimizer, learning_rate=rate, clip_norm=clip_norm),
         batch_size=batch_size,
         accumulate=accumulate,
+        keep_empty=_given(args.keep_empty, recipe.keep_empty),
         freeze_at=_given(args.freeze_at, recipe.freeze_at),
         frozen_parts=tuple(dict.fromkeys(args.freeze)) if args.freeze else recipe.frozen_parts,
         precision=args.precision or recipe.precision,

@@ -25,11 +25,11 @@ from model.train.losses.detection_losses import (
     quality_class_loss,
 )
 from model.train.losses.mask_losses import (
-    UNKNOWN,
     attentions_at,
     label_loss,
     mask_loss,
     semantic_loss,
+    unknown_in,
 )
 from model.train.losses.own_boxes import own_mask_targets
 from model.train.losses.targets import (
@@ -208,7 +208,7 @@ def normalised(
 def _count_known(labels: Tensor | None, device: torch.device | None = None) -> Tensor:
     if labels is None:
         return torch.zeros((), device=device)
-    return (labels != UNKNOWN).sum().to(torch.float32)
+    return (labels != unknown_in(labels)).sum().to(torch.float32)
 
 
 def _in_full_precision(predictions: DensePredictions) -> DensePredictions:

@@ -16,7 +16,7 @@ from model.network.fcos import TopLayer
 from model.train.losses.cells import Cells
 from model.train.losses.targets import MaskTargets
 
-UNKNOWN = 255  # the label of pixels that no loss reads
+UNKNOWN = 255
 
 
 def attentions_at(cells: Cells, box_features: list[Tensor], top_layer: TopLayer) -> Tensor:
@@ -48,14 +48,19 @@ def mask_loss(
     return (losses * targets.centerness).sum()
 
 
+def unknown_in(labels: Tensor) -> int:
+    """Return the label of pixels that no loss reads."""
+    return UNKNOWN if labels.dtype == torch.uint8 else -1
+
+
 def label_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the cross entropy summed over the pixels whose label is known.
 
     Args:
         logits: (N, classes, h, w).
-        labels: (N, h, w) uint8, 255 unknown.
+        labels: (N, h, w) uint8, 255 unknown; or int32, -1 unknown.
     """
-    return F.cross_entropy(logits, labels.long(), ignore_index=UNKNOWN, reduction="sum")
+    return F.cross_entropy(logits, labels.long(), ignore_index=unknown_in(labels), reduction="sum")
 
 
 def semantic_loss(logits: Tensor, labels: Tensor) -> Tensor:

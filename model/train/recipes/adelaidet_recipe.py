@@ -74,6 +74,7 @@ def to_recipe(options: Mapping[str, Any]) -> Recipe:
         ),
         batch_size=options["SOLVER.IMS_PER_BATCH"],
         iterations=options["SOLVER.MAX_ITER"],
+        keep_empty=not options["DATALOADER.FILTER_EMPTY_ANNOTATIONS"],
         freeze_at=max(0, options["MODEL.BACKBONE.FREEZE_AT"]),
         checkpoint_every=options["SOLVER.CHECKPOINT_PERIOD"],
         evaluate_every=max(0, options["TEST.EVAL_PERIOD"]),

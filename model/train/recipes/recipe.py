@@ -73,6 +73,7 @@ class Recipe:
     freeze_at: 2 keeps the stem and res2 as they are, 0 trains everything.
     frozen_parts: whole parts of the network that keep their starting values.
     ema_decay: None keeps no averaged weights. accumulate: batches for one step.
+    keep_empty: train on pictures without objects too.
     """
 
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -80,6 +81,7 @@ class Recipe:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     batch_size: int = 16
     iterations: int = 90_000
+    keep_empty: bool = False
     freeze_at: int = 2
     frozen_parts: tuple[NetworkPart, ...] = ()
     precision: Literal["float32", "bf16"] = "float32"

@@ -70,7 +70,7 @@ class Geometry:
         return self._raster(rgb, Image.Resampling.BILINEAR)
 
     def labels(self, labels: np.ndarray) -> np.ndarray:
-        """Return the augmented map of a (H, W) uint8 map, by the nearest pixel."""
+        """Return the augmented map of a (H, W) uint8 or int32 map, by the nearest pixel."""
         return self._raster(labels, Image.Resampling.NEAREST)
 
     def _raster(self, values: np.ndarray, filter_: Image.Resampling) -> np.ndarray:

@@ -18,7 +18,8 @@ class TrainingSample:
     masks: (G, M, M) bool, each object's polygons rasterised on a grid over its own box.
     has_mask: (G,) bool; an object without mask truth trains the detector only.
     basis_labels: (ceil(h / 8), ceil(w / 8)) uint8: class + 1 of every 8th pixel, 0 background,
-        255 unknown (ignored): what a partly labelled data set leaves open.
+        255 unknown (int32 and -1 where there are more than 254 classes), which is ignored: what
+        a partly labelled data set leaves open.
     semantic_labels: (h, w) uint8, 0 things, from 1 stuff, 255 ignored; None without such truth.
     labelled_classes: (C,) bool; what the data set doesn't label is unknown, not background.
     image_id: the data set's own, for messages.
@@ -42,7 +43,8 @@ class TrainingBatch:
     pixels: (N, 3, H, W) uint8; `sizes` says what is picture, the rest is padding.
     sizes: (height, width) of each picture.
     boxes_xyxy, classes, masks, has_mask: one tensor for each picture, as in the sample.
-    basis_labels: (N, H / 8, W / 8) uint8, padded with 0 (background, as the original does).
+    basis_labels: (N, H / 8, W / 8) uint8 or int32, padded with 0: background, as the original
+        has it.
     semantic_labels: (N, H, W) uint8, padded with 255; None if no sample has any.
     labelled_classes: (N, C) bool.
     """

@@ -22,7 +22,7 @@ from model.train.recipes.recipe import AugmentConfig, Recipe
 from model.train.samples.augment import draw_colour, draw_geometry
 from model.train.samples.batch import TrainingSample
 from model.train.samples.copy_paste import paste_objects
-from model.train.samples.scene import UNKNOWN, Scene, make_scene, to_sample
+from model.train.samples.scene import Scene, make_scene, to_sample
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +141,6 @@ def open_data(
     recipe: Recipe,
     *,
     categories: Categories | None = None,
-    keep_empty: bool = False,
     crowds_are_objects: bool = False,
 ) -> CocoDataset:
     """Read data sets for training.
@@ -151,7 +150,6 @@ def open_data(
         model_config: for the mask size, the order of channels, and whether stuff is learnt;
             its numbers of classes are not looked at.
         categories: the classes wanted; None takes those of the files, by id.
-        keep_empty: train on pictures without objects too.
         crowds_are_objects: of data sets that are given as paths.
 
     Raises:
@@ -169,12 +167,11 @@ def open_data(
         if model_config.is_panoptic and source.panoptic is None:
             logger.warning("no panoptic truth beside %s: it trains no stuff", source.annotations)
     data = read_coco(
-        sources, categories=categories, semantic=model_config.is_panoptic, keep_empty=keep_empty
+        sources,
+        categories=categories,
+        semantic=model_config.is_panoptic,
+        keep_empty=recipe.keep_empty,
     )
-    if len(data.categories.things) + 1 >= UNKNOWN:
-        raise ValueError(
-            f"{len(data.categories.things)} classes are too many; at most {UNKNOWN - 2} fit"
-        )
     if model_config.is_panoptic and not data.categories.stuff:
         raise ValueError(
             f"{model_config.name} learns stuff, and the data has none: a panoptic JSON file and "

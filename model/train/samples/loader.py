@@ -167,7 +167,7 @@ def pack(samples: Sequence[TrainingSample]) -> PackedBatch:
     )
     pixels = torch.zeros(len(samples), 3, height, width, dtype=torch.uint8)
     basis_size = (height // _BASIS_STRIDE, width // _BASIS_STRIDE)
-    basis = torch.zeros(len(samples), *basis_size, dtype=torch.uint8)
+    basis = torch.zeros(len(samples), *basis_size, dtype=samples[0].basis_labels.dtype)
     semantic = None
     if any(s.semantic_labels is not None for s in samples):
         semantic = torch.full((len(samples), height, width), UNKNOWN, dtype=torch.uint8)

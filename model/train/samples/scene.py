@@ -23,7 +23,8 @@ from model.masks.rasterise import (
 from model.train.samples.augment import Colour, Geometry
 from model.train.samples.batch import TrainingSample
 
-UNKNOWN = 255  # in basis labels and in semantic labels: no truth here
+UNKNOWN = 255  # in labels of uint8: no truth here
+UNKNOWN_OF_MANY = -1  # the same in basis labels of int32, for more classes than fit beside it
 _MIN_SIDE = 1e-5
 
 
@@ -46,7 +47,8 @@ class Objects:
 class Scene:
     """An augmented picture in arrays, before it becomes tensors; what it was made from.
 
-    rgb: (h, w, 3) uint8. basis_labels: (h, w) uint8. semantic_labels: (h, w) uint8 or None.
+    rgb: (h, w, 3) uint8. basis_labels: (h, w) uint8 or, of many classes, int32.
+    semantic_labels: (h, w) uint8 or None.
     """
 
     picture: Picture
@@ -98,16 +100,21 @@ def make_scene(
 
 
 def basis_labels(picture: Picture, shapes: list[Shape | None], labelled: np.ndarray) -> np.ndarray:
-    """Return (H, W) uint8: class + 1 painted in the order of the file, crowds too, 0 elsewhere.
+    """Return (H, W): class + 1 painted in the order of the file, crowds too, 0 elsewhere.
 
-    Where a data set doesn't label all classes, what is not painted is unknown; so are boxes
-    that have no mask.
+    It is uint8, or int32 where there are too many classes. Where a data set doesn't label all
+    classes, what is not painted is unknown; so are boxes that have no mask.
     """
-    canvas = np.full((picture.height, picture.width), 0 if labelled.all() else UNKNOWN, np.uint8)
+    is_many = len(labelled) >= UNKNOWN
+    unknown = UNKNOWN_OF_MANY if is_many else UNKNOWN
+    start = 0 if labelled.all() else unknown
+    canvas = np.full(
+        (picture.height, picture.width), start, dtype=np.int32 if is_many else np.uint8
+    )
     for box, shape in zip(picture.boxes_xyxy, shapes, strict=True):
         if shape is None:
             x0, y0, x1, y1 = np.maximum(box, 0)
-            canvas[int(y0) : int(np.ceil(y1)), int(x0) : int(np.ceil(x1))] = UNKNOWN
+            canvas[int(y0) : int(np.ceil(y1)), int(x0) : int(np.ceil(x1))] = unknown
     values = (picture.classes + 1).tolist()
     painted = [(s, v) for s, v in zip(shapes, values, strict=True) if s is not None]
     paint(painted, picture.height, picture.width, canvas=canvas)

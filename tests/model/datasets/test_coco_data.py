@@ -228,3 +228,19 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 def test_data_without_a_usable_picture_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no picture with a usable annotation"):
         read(toy_data.write(tmp_path, [(8, 8)], []))
+
+
+def test_more_stuff_than_labels_can_say_is_refused(tmp_path: Path) -> None:
+    file = toy_data.write(tmp_path, [(8, 8)], [rectangle(1, 3, 0, 0, 4, 4)])
+    panoptic = tmp_path / "panoptic.json"
+    stuff = [{"id": 1000 + i, "name": f"s{i}", "isthing": 0} for i in range(255)]
+    panoptic.write_text(json.dumps({"images": [], "annotations": [], "categories": stuff}))
+    source = Source(
+        annotations=file,
+        images=tmp_path / "images",
+        panoptic=panoptic,
+        panoptic_images=tmp_path,
+    )
+    with pytest.raises(ValueError, match="255 kinds of stuff are too many; at most 254"):
+        read_coco([source], semantic=True)
+    assert check([source]).breaks_training

@@ -297,3 +297,14 @@ def test_data_that_cannot_be_evaluated_on_end_the_run_before_its_first_step(
     assert command.main([*args, "--output", str(tmp_path / "run")]) == 2
     assert "none agree in id and name" in capsys.readouterr().err
     assert not list((tmp_path / "run").glob("*.safetensors"))
+
+
+def test_pictures_without_objects_and_three_hundred_classes_are_trained_on(tmp_path: Path) -> None:
+    categories = [{"id": i, "name": f"c{i}"} for i in range(1, 301)]
+    rows = [toy_data.rectangle(1, 300, 4, 4, 30, 24), toy_data.rectangle(1, 255, 30, 4, 30, 24)]
+    data = toy_data.write(tmp_path, [(64, 80)] * 2, rows, categories=categories)
+    args = [*_QUICK, "--data", str(data), "--keep-empty", "--crop", "--iterations", "2"]
+    assert command.main([*args, "--output", str(tmp_path / "run")]) == 0
+    story = _last(tmp_path / "run").provenance
+    assert story["data"] == "instances_train.json: 2 pictures"
+    assert json.loads(story["overrides"])["keep_empty"] == "true"

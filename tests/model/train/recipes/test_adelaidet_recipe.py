@@ -76,6 +76,7 @@ def test_bases_set_the_recipe_too(tmp_path: Path) -> None:
         ("SOLVER.CHECKPOINT_PERIOD", 9, "checkpoint_every", 9),
         ("TEST.EVAL_PERIOD", 7, "evaluate_every", 7),
         ("SEED", 5, "seed", 5),
+        ("DATALOADER.FILTER_EMPTY_ANNOTATIONS", False, "keep_empty", True),
         ("INPUT.MIN_SIZE_TRAIN", 600, "augment.short_sides", (600,)),
         ("INPUT.MAX_SIZE_TRAIN", 900, "augment.max_side", 900),
         ("INPUT.HFLIP_TRAIN", False, "augment.flip_probability", 0.0),

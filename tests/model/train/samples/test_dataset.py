@@ -11,6 +11,7 @@ from PIL import Image
 from toy_data import rectangle
 
 from model.presets import preset
+from model.train.losses.mask_losses import unknown_in
 from model.train.recipes.recipe import AugmentConfig, Recipe
 from model.train.samples.batch import TrainingSample
 from model.train.samples.dataset import CocoDataset, SampleKey, open_data
@@ -99,9 +100,36 @@ def test_a_panoptic_network_needs_stuff(tmp_path: Path) -> None:
         open_data([path], preset("Panoptic/R_50_1x"), Recipe())
 
 
-def test_more_classes_than_labels_can_say_are_refused(tmp_path: Path) -> None:
-    categories = [{"id": i, "name": f"c{i}"} for i in range(1, 255)]
-    rows = [rectangle(1, 3, 0, 0, 4, 4)]
-    path = toy_data.write(tmp_path, [(8, 8)], rows, categories=categories)
-    with pytest.raises(ValueError, match="254 classes are too many; at most 253"):
-        open_data([path], CONFIG, Recipe())
+def test_more_classes_than_a_byte_tells_are_learnt(tmp_path: Path) -> None:
+    categories = [{"id": i, "name": f"c{i}"} for i in range(1, 301)]
+    rows = [rectangle(1, i, 8 * n, 0, 8, 16) for n, i in enumerate((1, 254, 255, 256, 300))]
+    path = toy_data.write(tmp_path, [(16, 40)], rows, categories=categories)
+    augment = AugmentConfig(short_sides=(16,), max_side=64, flip_probability=0)
+    labels = open_data([path], CONFIG, Recipe(augment=augment))[0].basis_labels
+    assert labels[0].tolist() == [1, 254, 255, 256, 300]
+    assert (labels != unknown_in(labels)).all()
+
+
+def test_what_is_unknown_among_many_classes_is_no_class(tmp_path: Path) -> None:
+    categories = [{"id": i, "name": f"c{i}"} for i in range(1, 301)]
+    path = toy_data.write(
+        tmp_path,
+        [(16, 40)],
+        [rectangle(1, 255, 0, 0, 8, 16)],
+        categories=categories,
+        info={"labelled_category_ids": list(range(1, 300))},
+    )
+    augment = AugmentConfig(short_sides=(32,), max_side=80, flip_probability=0)
+    labels = open_data([path], CONFIG, Recipe(augment=augment))[0].basis_labels
+    assert set(labels.unique().tolist()) == {255, unknown_in(labels)}
+    assert unknown_in(labels) == -1
+
+
+def test_pictures_without_objects_are_trained_on_when_the_recipe_keeps_them(
+    tmp_path: Path,
+) -> None:
+    path = toy_data.write(tmp_path, [(16, 40)] * 2, [rectangle(1, 3, 0, 0, 8, 16)])
+    augment = AugmentConfig(short_sides=(16,), max_side=64, crop=True)
+    assert len(open_data([path], CONFIG, Recipe(augment=augment))) == 1
+    data = open_data([path], CONFIG, Recipe(augment=augment, keep_empty=True))
+    assert [len(data[index].classes) for index in range(2)] == [1, 0]
