@@ -151,7 +151,7 @@ class SegmentationRoutes:
         data: bytes,
     ) -> tuple[SegmentOptions | PanopticOptions, tuple[Picture, ...], dict[int, str]]:
         body = read(data)
-        options = read_options(task, query, body.options)
+        options = read_options(task, query, body.options, body.fields)
         return options, *read_pictures(body, self._settings)
 
     def _make_job(

@@ -30,8 +30,18 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         query["classes"] = ["bus"]
     if case.media_type == "multipart/form-data":
         query.pop("render", None)  # of one image only, and the form may bring more
+        case.body = _answerable_form(case.body, query)
     if case.media_type == "application/json":
         case.body = _answerable(case.body, query)
+    _keep_apart(query, case.body if isinstance(case.body, dict) else {})
+
+
+def _keep_apart(*options: dict[str, Any]) -> None:
+    """Drop what contradicts another option that is given."""
+    if any("format" in given for given in options):
+        for given in options:
+            given.pop("masks", None)
+            given.pop("render", None)
 
 
 def _answerable(body: dict[str, Any], query: dict[str, Any]) -> dict[str, Any]:
@@ -41,6 +51,13 @@ def _answerable(body: dict[str, Any], query: dict[str, Any]) -> dict[str, Any]:
     if "classes" in options:
         options["classes"] = ["bus"]
     return {**options, "images": [{"data": base64.b64encode(PICTURES[0]).decode(), "id": "é"}]}
+
+
+def _answerable_form(body: dict[str, Any], query: dict[str, Any]) -> dict[str, Any]:
+    fields = {name: value for name, value in body.items() if name not in (*query, "render")}
+    if "classes" in fields:
+        fields["classes"] = ["bus"]
+    return fields
 
 
 def _is_negative(case: Any) -> bool:

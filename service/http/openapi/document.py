@@ -38,11 +38,13 @@ _SECURITY = {
 
 _DESCRIPTION = """\
 Pictures in, COCO masks out. Send an image as the raw body, as multipart/form-data or as JSON;
-options go into the query string, with JSON also beside the images. An unknown option, or one
+options go into the query string, with JSON also beside the images, in a form also as fields. An
+unknown option, or one
 given twice with different values, is refused. Every error is `application/problem+json`.
 """
 _RUN_DESCRIPTION = """\
-The bytes decide the image format, not the `Content-Type`; a body without a type is read as raw
+The bytes decide the image format, not the `Content-Type`, for which other names of these formats
+will do (`image/jpg`); a body without a type is read as raw
 bytes. Boxes and masks are in pixels of the upright image (EXIF orientation applied). Several
 images are answered whole or not at all; an error names the first bad one, where what is seen from
 the members and headers of all images comes before what shows only when one is fetched or decoded.
@@ -113,7 +115,7 @@ def _run(task: Task, settings: Settings) -> dict[str, Any]:
         "description": _RUN_DESCRIPTION,
         "tags": ["segmentation"],
         "parameters": [*_option_parameters(task, settings), *_header_parameters(settings)],
-        "requestBody": {"required": True, "content": _request_content(task, name)},
+        "requestBody": {"required": True, "content": _request_content(task, name, settings)},
         "responses": {
             "200": {
                 "description": "The result, in the shape that `format` says; a drawing with "
@@ -140,14 +142,17 @@ def _answers(task: Task) -> list[dict[str, str]]:
     return [reference(name), *(reference(record.__name__) for record in (coco, *SHARED))]
 
 
-def _request_content(task: Task, name: str) -> dict[str, Any]:
+def _request_content(task: Task, name: str, settings: Settings) -> dict[str, Any]:
     parts = {"type": "array", "items": _BINARY, "minItems": 1}
+    options = {one["name"]: one["schema"] for one in _option_parameters(task, settings)}
     form = {
         "type": "object",
-        "description": "The images; any of the names will do. A part's file name comes back as the "
-        f"image's id; one of more than {MAX_ID_CHARACTERS} characters is refused with 422.",
-        "properties": dict.fromkeys(PART_NAMES, parts),
-        "minProperties": 1,
+        "description": "The images; any of the names will do, also with brackets (`image[]`). A "
+        f"part's file name comes back as the image's id; one of more than {MAX_ID_CHARACTERS} "
+        "characters is refused with 422. Options may be fields of the form; an empty one counts "
+        "as not given.",
+        "properties": {**dict.fromkeys(PART_NAMES, parts), **options},
+        "anyOf": [{"required": [name]} for name in PART_NAMES],
         "additionalProperties": False,
     }
     encoding = {"contentType": ", ".join(RAW_TYPES)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -11,12 +12,14 @@ from starlette.requests import ClientDisconnect, Request
 from service.errors import (
     ClientGoneError,
     MalformedError,
+    NotAnImageError,
     OptionError,
     TooLargeError,
     UnsupportedMediaError,
 )
 from service.http.connections.connection_state import FAULT
 from service.http.requests.json_body import read_json
+from service.http.requests.mistaken import hint
 from service.http.requests.multipart import Part, split_form
 from service.http.requests.sent_images import Body, SentImage, check_id
 from service.http.requests.upload_room import Hold
@@ -30,9 +33,19 @@ RAW_TYPES = (
     "image/tiff",
     "application/octet-stream",
 )
+# What some clients and operating systems call these; the bytes decide anyway.
+RAW_ALIASES = (
+    *("image/jpg", "image/pjpeg", "image/jfif", "image/x-png", "image/tif", "image/x-tiff"),
+    *("image/x-bmp", "image/x-ms-bmp", "binary/octet-stream"),
+)
 FORM_TYPE = "multipart/form-data"
 JSON_TYPE = "application/json"
 PART_NAMES = ("image", "file", "images", "files")
+# As PHP, Rails and many uploaders call the parts of a list.
+_IMAGE_PART = re.compile(rf"(?:{'|'.join(PART_NAMES)})(?:\[\d*\])?")
+
+# Options of a form, of which `classes` may come many times.
+MAX_FIELDS = 200
 
 # What curl claims of any body that it is not told the type of.
 _CURL_TYPE = "application/x-www-form-urlencoded"
@@ -60,16 +73,16 @@ def choose_reader(
             f"Content-Encoding {quoted(content_encoding)} is not read; send the body as it is"
         )
     media_type = (content_type or RAW_TYPES[-1]).partition(";")[0].strip().lower()
-    if media_type in RAW_TYPES:
+    if media_type in RAW_TYPES or media_type in RAW_ALIASES:
         return lambda data: Body(images=(data,), read_image=_read_raw)
     if media_type == FORM_TYPE:
         return partial(_read_form, content_type=content_type or "", max_images=max_images)
     if media_type == JSON_TYPE:
         return partial(read_json, max_images=max_images, takes_urls=takes_urls)
-    hint = "; with curl, give it by -H 'Content-Type: …'" if media_type == _CURL_TYPE else ""
+    how = "; with curl, give it by -H 'Content-Type: …'" if media_type == _CURL_TYPE else ""
     raise UnsupportedMediaError(
         f"Content-Type {quoted(media_type)} is not read; "
-        f"send {', '.join(RAW_TYPES)}, {FORM_TYPE} or {JSON_TYPE}{hint}"
+        f"send {', '.join(RAW_TYPES)}, {FORM_TYPE} or, for JSON, {JSON_TYPE}{how}"
     )
 
 
@@ -116,18 +129,33 @@ async def _collect(request: Request, hold: Hold, max_bytes: int) -> bytes:
 
 
 def _read_raw(data: bytes, index: int) -> SentImage:
+    _refuse_mistaken(data, index, None)
     return SentImage(data=data)
 
 
 def _read_form(data: bytes, *, content_type: str, max_images: int) -> Body:
-    parts = split_form(data, content_type, max_images)
-    for part in parts:
-        if part.name not in PART_NAMES:
+    images, fields = [], []
+    for part in split_form(data, content_type, max_images + MAX_FIELDS):
+        if _IMAGE_PART.fullmatch(part.name):
+            if part.data or part.file_name != "":  # as a browser sends where no file was chosen
+                images.append(part)
+        elif part.file_name is None:
+            fields.append((part.name, part.data))
+        else:
             raise OptionError(
-                f"the form has a part called {quoted(part.name)}; images are called "
-                f"{', '.join(PART_NAMES)}, and options go into the query string"
+                f"the form has a file called {quoted(part.name)}; images are called "
+                f"{', '.join(PART_NAMES)}"
             )
-    return Body(images=parts, read_image=_read_part)
+    if len(fields) > MAX_FIELDS:
+        raise TooLargeError(f"the form has {len(fields)} fields; send at most {MAX_FIELDS}")
+    return Body(images=images, read_image=_read_part, fields=[_read_field(*one) for one in fields])
+
+
+def _read_field(name: str, data: bytes) -> tuple[str, str]:
+    try:
+        return name, data.decode()
+    except UnicodeDecodeError:
+        raise MalformedError(f"the form's field {quoted(name)} is not UTF-8") from None
 
 
 def _read_part(part: Part, index: int) -> SentImage:
@@ -135,4 +163,11 @@ def _read_part(part: Part, index: int) -> SentImage:
         check_id(part.file_name, "file name")
     except OptionError as error:
         raise error.about_image(index, None) from None
+    _refuse_mistaken(part.data, index, part.file_name or None)
     return SentImage(data=part.data, id=part.file_name or None)
+
+
+def _refuse_mistaken(data: bytes, index: int, image_id: str | None) -> None:
+    what = hint(data)
+    if what is not None:
+        raise NotAnImageError(what).about_image(index, image_id)

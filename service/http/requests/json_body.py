@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -17,6 +14,7 @@ from service.errors import (
     ServiceError,
     TooLargeError,
 )
+from service.http.requests.base64_data import decode_base64
 from service.http.requests.sent_images import Body, SentImage, check_id
 from service.wording import nearest, quoted
 
@@ -25,7 +23,6 @@ from service.wording import nearest, quoted
 _MARKS = (b",", b"[", b"{")
 _MAX_MARKS, _MAX_MARKS_PER_IMAGE = 100_000, 20
 _IMAGE_MEMBERS = ("data", "url", "id")
-_WHITESPACE = re.compile(r"\s+")
 
 
 def read_json(data: bytes, *, max_images: int, takes_urls: bool) -> Body:
@@ -109,24 +106,7 @@ def _read_data(members: Mapping[str, Any]) -> bytes:
     encoded = members.get("data")
     if not isinstance(encoded, str):
         raise OptionError("it has no 'data'; send base64 or a data: URI")
-    try:
-        return _decode_base64(encoded)
-    except ValueError:
-        raise MalformedError(
-            "its 'data' is not valid base64, nor a data: URI with base64"
-        ) from None
-
-
-def _decode_base64(text: str) -> bytes:
-    """Return the bytes; ValueError if it is no base64. Line breaks are let pass."""
-    if text[:5].lower() == "data:":
-        head, comma, text = text.partition(",")
-        if not comma or not head.lower().endswith(";base64"):
-            raise ValueError("not a base64 data: URI")
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        return base64.b64decode(_WHITESPACE.sub("", text), validate=True)
+    return decode_base64(encoded)
 
 
 def _refuse_contradictions(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The options of a request: one record for each task, from the query string and JSON members.
+"""The options of a request: one record for each task, from the query, JSON members and forms.
 
 The OpenAPI document takes names, ranges and defaults from these records too. What they ask of a
 picture goes on as a `PictureTask`, which is made of them here.
@@ -6,7 +6,7 @@ picture goes on as a `PictureTask`, which is made of them here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -111,25 +111,26 @@ RECORDS: dict[Task, type[SegmentOptions | PanopticOptions]] = {
 
 
 def read_options(
-    task: Task, query: Iterable[tuple[str, str]], members: Mapping[str, Any]
+    task: Task,
+    query: Iterable[tuple[str, str]],
+    members: Mapping[str, Any],
+    fields: Iterable[tuple[str, str]] = (),
 ) -> SegmentOptions | PanopticOptions:
-    """Return the options, those of the query string and of the JSON body together.
+    """Return the options, those of the query string and of the body together.
 
     Args:
         query: names and values in order; an option may come more than once.
         members: the JSON body's members beside the images; null counts as not given.
+        fields: of a form, as the query; an empty one counts as not given.
     Raises:
         OptionError: unknown, out of range, given twice with different values, or masks that
             the format cannot tell.
     """
     record = RECORDS[task]
-    texts: dict[str, list[str]] = {}
-    for name, text in query:
-        texts.setdefault(_known(name, record.model_fields, "query parameter"), []).append(text)
-    given: list[tuple[str, Any]] = []
-    for name, values in texts.items():
-        together = [",".join(values)] if name == "classes" else values
-        given.extend((name, text) for text in together)
+    given: list[tuple[str, Any]] = [
+        *_texts(record, query, "query parameter"),
+        *((name, text) for name, text in _texts(record, fields, "form field") if text),
+    ]
     for name, value in members.items():
         _known(name, (*record.model_fields, *IMAGE_MEMBERS), "JSON member")
         if value is not None:
@@ -146,6 +147,18 @@ def read_options(
     options = record(**chosen)
     _check_masks(task, options)
     return options
+
+
+def _texts(
+    record: type[Options], pairs: Iterable[tuple[str, str]], kind: str
+) -> Iterator[tuple[str, str]]:
+    """Yield names and texts; those of `classes` together, as one text."""
+    texts: dict[str, list[str]] = {}
+    for name, text in pairs:
+        texts.setdefault(_known(name, record.model_fields, kind), []).append(text)
+    for name, values in texts.items():
+        together = [",".join(values)] if name == "classes" else values
+        yield from ((name, text) for text in together)
 
 
 def picture_task(

@@ -31,12 +31,14 @@ class Body:
     images: in order, whatever they are in a body of that form.
     read_image: takes one of them and its index; a ServiceError of it names them.
     options: what JSON brings beside the images.
+    fields: what a form does, in order, as text.
     if_empty: what a client is told that sent no image.
     """
 
     images: Sequence[Any]
     read_image: Callable[[Any, int], SentImage]
     options: Mapping[str, Any] = field(default_factory=dict)
+    fields: Sequence[tuple[str, str]] = ()
     if_empty: str = "the request holds no image; send at least one"
 
 

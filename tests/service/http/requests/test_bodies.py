@@ -11,6 +11,7 @@ from service_fakes import INSTANCE_MODEL, FakeEngine, app_of, assert_problem, ca
 
 from model.categories import Categories, Category
 from model.prediction.options import PredictOptions
+from service.http.requests.mistaken import hint
 
 PICTURE = picture()
 BASE64 = base64.b64encode(PICTURE).decode()
@@ -33,6 +34,11 @@ def post(engine: FakeEngine, body: Any = None, url: str = "/segment", **request:
         "image/tiff",
         "application/octet-stream",
         "Image/JPEG; charset=binary",
+        "image/jpg",
+        "image/pjpeg",
+        "image/x-png",
+        "image/tif",
+        "binary/octet-stream",
     ],
 )
 def test_raw_body_is_one_image_whatever_its_type_says(media_type: str) -> None:
@@ -79,9 +85,94 @@ def test_form_parts_come_in_order_with_their_file_names() -> None:
     assert [one.data for one in received] == [PICTURE, second, PICTURE, PICTURE]
 
 
-def test_option_as_a_form_part_is_refused_rather_than_ignored() -> None:
-    answer = post(FakeEngine(), files={"image": PICTURE}, data={"score_threshold": "0.5"})
-    assert_problem(answer, 422, "'score_threshold'", "query string")
+def test_options_of_a_form_are_its_fields() -> None:
+    engine = FakeEngine()
+    data = {"score_threshold": "0.5", "classes": ["bus", "17"], "masks": "none", "model": ""}
+    assert post(engine, files={"image": PICTURE}, data=data).status_code == 200
+    [job] = engine.jobs
+    assert job.asked.masks == "none"
+    assert job.asked.predict == PredictOptions(
+        score_threshold=0.5, max_instances=100, category_ids=frozenset({6, 17}), masks=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "url", "status", "mention"),
+    [
+        ({"score_treshold": "0.5"}, "/segment", 422, "unknown form field 'score_treshold'"),
+        ({"score_threshold": "2"}, "/segment", 422, "score_threshold is '2'"),
+        ({"masks": "none"}, "/segment?masks=rle", 422, "masks is given twice"),
+        ({"classes": "bus"}, "/segment?classes=dog", 422, "classes is given twice"),
+        ({"masks": b"\xff"}, "/segment", 400, "field 'masks' is not UTF-8"),
+        ({"classes": ["bus"] * 201}, "/segment", 413, "201 fields"),
+        ({"classes": ["bus"] * 300}, "/segment", 413, "301 parts"),
+    ],
+)
+def test_unusable_field_of_a_form_is_refused(
+    data: Any, url: str, status: int, mention: str
+) -> None:
+    engine = FakeEngine()
+    assert_problem(post(engine, url=url, files={"image": PICTURE}, data=data), status, mention)
+    assert engine.jobs == []
+
+
+def test_file_that_is_called_like_an_option_is_refused() -> None:
+    files = {"image": PICTURE, "masks": ("none", b"none")}
+    assert_problem(post(FakeEngine(), files=files), 422, "a file called 'masks'")
+
+
+@pytest.mark.parametrize("name", ["image[]", "images[]", "images[0]", "file[]", "files[12]"])
+def test_part_of_a_list_is_an_image(name: str) -> None:
+    engine = FakeEngine()
+    assert post(engine, files=[(name, ("a.jpg", PICTURE))] * 2).status_code == 200
+    assert [one.id for one in engine.jobs[0].pictures] == ["a.jpg", "a.jpg"]
+
+
+@pytest.mark.parametrize("name", ["image[a]", "image[", "imagex", "xfile[]"])
+def test_part_of_another_name_is_no_image(name: str) -> None:
+    assert post(FakeEngine(), files=[(name, ("a.jpg", PICTURE))]).status_code == 422
+
+
+def form(*parts: tuple[str, bytes]) -> dict[str, Any]:
+    """A form's body, as a browser writes it: each part's file name and data."""
+    lines = [
+        f'--x\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\n'.encode()
+        + data
+        for name, data in parts
+    ]
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    return {"content": b"\r\n".join([*lines, b"--x--\r\n"]), "headers": headers}
+
+
+def test_place_where_no_file_was_chosen_is_passed_over() -> None:
+    engine = FakeEngine()
+    assert post(engine, **form(("", b""), ("a.jpg", PICTURE))).status_code == 200
+    assert [one.id for one in engine.jobs[0].pictures] == ["a.jpg"]
+    assert_problem(post(engine, **form(("", b""))), 422, "holds no image")
+    assert_problem(post(engine, **form(("a.jpg", b""))), 400, "image 0 ('a.jpg'): it is empty")
+
+
+@pytest.mark.parametrize(
+    ("body", "mention"),
+    [
+        (json.dumps({"image": BASE64}).encode(), "Content-Type: application/json"),
+        (b"\xef\xbb\xbf\n[]", "looks like JSON"),
+        (BASE64.encode(), "looks like base64"),
+        (f"data:image/jpeg;base64,{BASE64}".encode(), "is a data: URI"),
+        (form(("a.jpg", PICTURE))["content"], "looks like a form"),
+    ],
+)
+def test_body_that_was_sent_as_another_type_gets_a_hint(body: bytes, mention: str) -> None:
+    for headers in ({}, {"Content-Type": "image/jpeg"}):
+        assert_problem(post(FakeEngine(), body, headers=headers), 400, "image 0: it", mention)
+    if not body.startswith(b"--"):
+        assert_problem(post(FakeEngine(), files={"image": body}), 400, mention)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF"])
+def test_image_gets_no_hint(kind: str) -> None:
+    for width in range(1, 300, 23):
+        assert hint(picture(width, 9, kind)) is None
 
 
 @pytest.mark.parametrize(
@@ -152,6 +243,13 @@ def test_number_is_an_id_where_classes_are_called_by_digits(wanted: Any, ids: se
         ({"image": {"data": BASE64, "id": 3}}, 422, "id is 3"),
         ({"images": [BASE64, {"data": "@@@@", "id": "q"}]}, 400, "image 1 ('q')"),
         ({"image": "data:image/jpeg,abcd"}, 400, "base64"),
+        ({"image": "ab-_"}, 400, "web-safe base64"),
+        ({"image": "ab-_c"}, 400, "web-safe base64"),
+        ({"image": "abcde"}, 400, "padding is missing"),
+        ({"image": "ab\r\ncde"}, 400, "padding is missing"),
+        ({"image": BASE64[:40] + " " + BASE64[41:]}, 400, "a space in its base64"),
+        ({"image": BASE64[:40] + " " + BASE64[40:]}, 400, "a space in its base64"),
+        ({"image": BASE64[:40] + "%2B" + BASE64[40:]}, 400, "percent escapes"),
         ({"image": "data:image/jpeg;base64"}, 400, "base64"),
         ({"image": BASE64, "masc": "rle"}, 422, "the nearest known one is 'masks'"),
         ({"image": BASE64, "imagess": []}, 422, "the nearest known one is 'images'"),

@@ -78,7 +78,7 @@ def test_image_of_just_the_limits_passes() -> None:
 def test_more_images_than_the_limit_are_413() -> None:
     files = [("image", picture())] * 3
     answer = call(app_of(max_images=2), "POST", "/segment", files=files)
-    assert_problem(answer, 413, "3 parts", "at most 2")
+    assert_problem(answer, 413, "3 images", "at most 2")
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"\xff\xd8\xff\xe0\x00"])
