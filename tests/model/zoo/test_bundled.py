@@ -14,7 +14,6 @@ from model.pictures.decode import decode_image
 from model.prediction.predictor import Predictor
 from model.zoo.bundled import bundled_weights
 from model.zoo.open_model import DEFAULT_MODEL, open_model
-from service.configuration.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,9 @@ def test_best_mask_is_what_a_person_sees(
     (found,) = predictor.segment([pixels])
     best = int(np.argmax(found.scores))
     assert predictor.categories.things[int(found.classes[best])].name == name
-    assert found.scores[best] >= Settings().score_threshold  # so that a server shows it
+    assert (
+        found.scores[best] >= predictor.config.detection.score_threshold
+    )  # so that a server shows it
     assert found.masks is not None
     mask = coco.decode(found.masks[best])
     assert all(mask[y, x] for x, y in on_it)
