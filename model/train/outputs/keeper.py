@@ -16,6 +16,7 @@ from model.categories import Categories
 from model.checkpoints import checkpoint as checkpoints
 from model.checkpoints.checkpoint import Checkpoint
 from model.config import ModelConfig
+from model.json_records import record_of
 from model.presets import PRESETS
 from model.train.recipes.recipe import Recipe
 from model.train.recipes.small import SMALL
@@ -137,17 +138,22 @@ class Keeper:
             ValueError: it is of another network or of other classes.
         """
         own = self.identity()
+        before = {
+            "config": _with_later_members(ModelConfig, state["config"]),
+            "categories": state["categories"],
+            "recipe": _with_later_members(Recipe, state["recipe"]),
+        }
         for name in ("config", "categories"):
-            if state[name] != own[name]:
+            if before[name] != own[name]:
                 raise ValueError(
                     f"{self.folder} holds a run with another {name.replace('config', 'network')}: "
-                    f"{_differences(state[name], own[name])}; "
+                    f"{_differences(before[name], own[name])}; "
                     "give the arguments it was started with, or another --output"
                 )
-        if state["recipe"] != own["recipe"]:
+        if before["recipe"] != own["recipe"]:
             logger.warning(
                 "the run goes on with another recipe: %s",
-                _differences(state["recipe"], own["recipe"]),
+                _differences(before["recipe"], own["recipe"]),
             )
 
     def _write(self, name: str, training: Training, **more: str) -> None:
@@ -169,6 +175,17 @@ def _name_of_run(folder: Path) -> str:
 def main_figure(figures: Mapping[str, float]) -> float:
     """Return what the best weights have most of: PQ, else mask AP; 0 where there is neither."""
     return figures.get("PQ", figures.get("mask_AP", 0.0))
+
+
+def _with_later_members(kind: type[ModelConfig | Recipe], told: str) -> str:
+    """Return a record's JSON with the members that it did not have yet when it was written.
+
+    What they stand for was as their defaults are. JSON of no such record comes back as it is.
+    """
+    try:
+        return json.dumps(asdict(record_of(kind, json.loads(told))))
+    except ValueError:
+        return told
 
 
 def _differences(before: str, now: str) -> str:

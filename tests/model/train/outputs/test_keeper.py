@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_training import keeper_in, tiny_training
@@ -64,3 +67,43 @@ def test_model_is_called_as_its_run(tmp_path: Path, folder: str, name: str) -> N
 def test_model_of_no_run_is_called_as_its_configuration(tmp_path: Path) -> None:
     made = keeper_in(tmp_path).checkpoint(tiny_training())
     assert replace(made, provenance={"source": "a test"}).name == made.config.name
+
+
+@pytest.mark.parametrize(
+    "forget",
+    [
+        lambda state: state["config"]["fcos"].pop("kind"),
+        lambda state: state["config"]["detection"].pop("score_threshold"),
+        lambda state: state["recipe"]["loss"].pop("own_boxes"),
+        lambda state: state["recipe"].pop("frozen_parts"),
+    ],
+)
+def test_run_saved_before_a_member_was_there_is_the_same_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, forget: Callable[[dict[str, Any]], object]
+) -> None:
+    keeper = keeper_in(tmp_path)
+    saved = keeper.identity()
+    told = {name: json.loads(saved[name]) for name in ("config", "recipe")}
+    forget(told)
+    keeper.check_same_run({**saved, **{name: json.dumps(value) for name, value in told.items()}})
+    assert not caplog.records
+
+
+def test_run_of_another_network_is_refused_with_what_differs(tmp_path: Path) -> None:
+    keeper = keeper_in(tmp_path)
+    saved = keeper.identity()
+    config = json.loads(saved["config"])
+    config["fcos"]["num_classes"] = 7
+    with pytest.raises(ValueError, match=r"another network: fcos\.num_classes: 7 -> 3; give"):
+        keeper.check_same_run({**saved, "config": json.dumps(config)})
+
+
+def test_another_recipe_is_told_and_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keeper = keeper_in(tmp_path)
+    saved = keeper.identity()
+    recipe = {**json.loads(saved["recipe"]), "seed": 9, "of_a_later_version": True}
+    keeper.check_same_run({**saved, "recipe": json.dumps(recipe)})
+    assert "seed: 9 -> 0" in caplog.text
+    assert "of_a_later_version: True -> None" in caplog.text
