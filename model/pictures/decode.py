@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,9 @@ from model.pictures.png_rows import PngFile, check_rows
 from model.pictures.tiff_pages import (
     BITS,
     COLOURS,
+    COMPRESSION,
     WHITE_IS_ZERO,
+    ZSTANDARD,
     picture_page,
     unsupported_samples,
     with_first_page,
@@ -178,6 +181,10 @@ def _decode_with_pillow(data: bytes, header: ImageHeader) -> np.ndarray:
 def _decode_tiff(data: bytes, header: ImageHeader) -> np.ndarray:
     """Return the pixels of the page that is the picture, upright."""
     page = picture_page(data)
+    if page.number(COMPRESSION) == ZSTANDARD and not has_zstandard():
+        raise UnsupportedImageError(
+            "a TIFF with Zstandard inside is not decoded by this Pillow; send it with Deflate"
+        )
     check_strips(page)
     try:
         image = TiffImageFile(io.BytesIO(with_first_page(page)))
@@ -188,6 +195,16 @@ def _decode_tiff(data: bytes, header: ImageHeader) -> np.ndarray:
         image.info.pop("xmp", None)  # only EXIF turns a picture
         image.load()
         return np.array(_rgb(image, "TIFF", image.tag_v2))
+
+
+@cache
+def has_zstandard() -> bool:
+    """Say whether Pillow's libtiff has Zstandard: that of older wheels has not."""
+    try:
+        Image.new("L", (1, 1)).save(io.BytesIO(), "TIFF", compression="zstd")
+    except (OSError, RuntimeError):
+        return False
+    return True
 
 
 def _check_same_size(image: ImageFile, header: ImageHeader) -> None:

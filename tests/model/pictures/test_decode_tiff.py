@@ -11,14 +11,21 @@ import pytest
 import tifffile
 from PIL import Image
 
-from model.pictures.decode import ImageError, UnsupportedImageError, decode_image, read_header
+from model.pictures import decode
+from model.pictures.decode import (
+    ImageError,
+    UnsupportedImageError,
+    decode_image,
+    has_zstandard,
+    read_header,
+)
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 56, 5), dtype=np.uint8)
 DEEP = NOISE.astype(np.uint16) * 257
 FULL = NOISE[..., :3]
 SMALL = np.full((8, 10, 3), 7, np.uint8)
 
-COMPRESSIONS = [None, "lzw", "deflate", "packbits", "zstd", "lzma"]
+COMPRESSIONS = [None, "lzw", "deflate", "packbits", "lzma", *["zstd"] * has_zstandard()]
 TILES = [None, (16, 16)]
 
 
@@ -267,3 +274,12 @@ def test_jpeg_inside_that_lacks_pixels_is_truncated(
     cut = data[:middle] + b"\xff\xd9" + data[middle + 2 :]
     with pytest.raises(ImageError, match="truncated"):
         decode_image(cut)
+
+
+def test_zstandard_that_this_pillow_lacks_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = tiff((FULL, {"photometric": "rgb", "compression": "zstd"}))
+    monkeypatch.setattr(decode, "has_zstandard", lambda: False)
+    with pytest.raises(UnsupportedImageError, match="Zstandard inside"):
+        decode_image(data)
