@@ -15,6 +15,7 @@ from model.datasets.numbers_as_text import ImageId, PictureIds, as_id, as_number
 from model.datasets.picture_names import names_in
 from model.datasets.remains import judge_remains
 from model.datasets.root_category import without_root
+from model.datasets.yolo_folder import SUFFIXES, read_yolo
 
 _MOST_PIXELS = 2**31  # more than can be decoded; run lengths have 32 bits
 
@@ -35,15 +36,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return dict(document)
 
 
-def read_document(path: Path, findings: Findings) -> dict[str, Any]:
+def read_document(path: Path, images: Path, findings: Findings) -> dict[str, Any]:
     """Return a COCO-style file's content, its categories as they are meant.
 
     Args:
-        findings: get a category that was left out.
+        path: COCO's JSON file, or YOLO's YAML file.
+        images: the folder of the pictures.
+        findings: get a category that was left out, and what of YOLO's texts cannot be read.
 
     Raises:
-        ValueError: as `read_json`.
+        ValueError: as `read_json` and `read_yolo`.
     """
+    if path.suffix in SUFFIXES:
+        return read_yolo(path, images, findings)
     document = read_json(path)
     return {**document, "categories": without_root(document, findings)}
 

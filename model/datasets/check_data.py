@@ -59,7 +59,7 @@ def check(
         findings = Findings(keep_all=list_all)
         try:
             source = _source(item, split, crowds_are_objects)
-            document = read_document(source.annotations, findings)
+            document = read_document(source.annotations, source.images, findings)
             panoptic = read_json(source.panoptic) if source.panoptic else None
             part = categories_of(document, panoptic, source.annotations.stem)
         except ValueError as error:

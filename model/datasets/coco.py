@@ -64,7 +64,7 @@ def read_coco(
     """
     found = [Findings() for _ in sources]
     documents = [
-        read_document(source.annotations, findings)
+        read_document(source.annotations, source.images, findings)
         for source, findings in zip(sources, found, strict=True)
     ]
     panoptics = [

@@ -41,6 +41,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "outside": ("warning", "boxes that leave their picture by more than a pixel (clipped)"),
     "empty_box": ("warning", "boxes without area inside their picture (left out)"),
     "far_box": ("warning", "boxes that reach 50 times the picture's size out of it (left out)"),
+    "label_line": ("warning", "lines of YOLO's texts that are no polygon and no box (left out)"),
     "polygon": (
         "warning",
         "masks with broken polygons: under 3 corners, odd, no numbers, far away (dropped)",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from model.datasets.findings import Findings
 from model.datasets.picture_names import names_in
+from model.datasets.yolo_folder import SUFFIXES, images_of, yaml_in
 
 _SPLITS = {
     "train": ("train2017", "train2014", "train"),
@@ -20,7 +21,7 @@ _SPLITS = {
 class Source:
     """One annotated set of pictures in COCO's form.
 
-    annotations: the JSON file with `images`, `annotations` and `categories`.
+    annotations: the JSON file with `images`, `annotations` and `categories`; or YOLO's YAML file.
     images: the folder that its file names are relative to.
     panoptic, panoptic_images: COCO's panoptic JSON file and its folder of PNGs, if there are.
     crowds_are_objects: read what the file calls crowds as objects.
@@ -38,7 +39,8 @@ def find_source(given: str | Path, *, split: str = "train") -> Source:
 
     A folder is searched for `instances_<split>2017.json` (COCO as downloaded), then for
     `instances_<split>.json` and `instances.json`, beside or inside `annotations`, and for the
-    files of Roboflow, CVAT, Label Studio and labelme2coco, which are called otherwise. A file is
+    files of Roboflow, CVAT, Label Studio and labelme2coco, which are called otherwise; and last
+    for YOLO's `data.yaml`, which names the folders of pictures of each part. A file is
     the annotation file itself; its pictures are looked for in the folders that such files usually
     come with, or given after a colon: `labels.json:photos`.
 
@@ -55,7 +57,14 @@ def find_source(given: str | Path, *, split: str = "train") -> Source:
         return _with_panoptic(_existing(Path(file + ".json")), _existing_folder(Path(images)))
     path = Path(text)
     annotations = _annotations_in(path, split) if path.is_dir() else _existing(path)
+    if annotations.suffix in SUFFIXES:
+        return Source(annotations=annotations, images=images_of(annotations, split))
     return _with_panoptic(annotations, _images_of(annotations, split))
+
+
+def has_parts(path: Path) -> bool:
+    """Return whether a path may stand for several parts, as a folder and YOLO's file do."""
+    return path.is_dir() or path.suffix in SUFFIXES
 
 
 def _existing(path: Path) -> Path:
@@ -80,6 +89,9 @@ def _annotations_in(folder: Path, split: str) -> Path:
     nested = [folder / name for name in _SPLITS[split]]
     candidates = [place / name for place in (*places, *nested) for name in names]
     found = [path for path in candidates if path.is_file()]
+    yolo = None if found else yaml_in(folder)
+    if yolo is not None:
+        return yolo
     if not found:
         raise ValueError(
             f"{folder} has no {names[0]}, {names[2]} or instances.json, nor has a folder "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from model.datasets.described_picture import DescribedPicture
 from model.datasets.findings import Findings
 from model.datasets.numbers_as_text import ImageId
 from model.datasets.panoptic_file import Partition, read_partitions
+from model.datasets.yolo_folder import SUFFIXES
 from model.files import sha256_of
 from model.pictures.files import PictureFile
 
@@ -75,7 +78,7 @@ def open_data(
 
     Args:
         images: the folder of the pictures.
-        annotations: COCO's instances JSON.
+        annotations: COCO's instances JSON, or YOLO's YAML.
         panoptic, panoptic_folder: COCO's panoptic JSON and its folder of maps.
         crowds_are_objects: read what the instances file calls crowds as objects.
 
@@ -89,7 +92,7 @@ def open_data(
     if annotations is None and panoptic is None:
         raise ValueError("no annotation file is given; an instances or a panoptic JSON is needed")
     findings = Findings()
-    objects = None if annotations is None else read_document(annotations, findings)
+    objects = None if annotations is None else read_document(annotations, images, findings)
     segments = None if panoptic is None else read_json(panoptic)
     first, document = (annotations, objects) if objects is not None else (panoptic, segments)
     assert first is not None
@@ -135,7 +138,14 @@ def _data_file(path: Path | None, document: _Document | None) -> DataFile | None
     if path is None or document is None:
         return None
     categories = Categories.from_coco_rows(path.stem, document["categories"])
-    return DataFile(name=path.name, sha256=sha256_of(path), categories=categories)
+    return DataFile(name=path.name, sha256=_digest(path, document), categories=categories)
+
+
+def _digest(path: Path, document: _Document) -> str:
+    """Return the digest of the file, or of what YOLO's texts say: their file has names only."""
+    if path.suffix not in SUFFIXES:
+        return sha256_of(path)
+    return hashlib.sha256(json.dumps(document).encode()).hexdigest()
 
 
 def _picture(

@@ -14,7 +14,7 @@ import torch
 from model.answers.drawing import encode_picture, overlay_instances
 from model.checkpoints import checkpoint as checkpoints
 from model.checkpoints.checkpoint import Checkpoint
-from model.datasets.sources import Source, find_source
+from model.datasets.sources import Source, find_source, has_parts
 from model.evaluation.data import EvaluationData, open_data
 from model.evaluation.measure import Task, evaluate
 from model.evaluation.nothing_found import why_no_numbers
@@ -109,7 +109,7 @@ def open_validation(
         ValueError: what is given cannot be read.
     """
     try:
-        if given is None and not Path(training_data[0]).is_dir():
+        if given is None and not has_parts(Path(training_data[0])):
             raise ValueError("the training data is a file")
         source = find_source(given or training_data[0], split="val")
         if given is None and _is_training_part(source, training_data[0]):
@@ -130,7 +130,7 @@ def open_validation(
 
 def _is_training_part(source: Source, folder: str) -> bool:
     try:
-        return source.annotations == find_source(folder).annotations
+        return source == find_source(folder)
     except ValueError:
         return False
 

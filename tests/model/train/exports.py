@@ -105,6 +105,29 @@ def labelme2coco(folder: Path) -> Path:
     return folder
 
 
+def yolo(folder: Path) -> Path:
+    """A text of outlines for each picture, from 0 to 1, and the classes in a YAML file."""
+    document = _move(folder, "images/train")
+    _number(document, first_image=1, first_category=0)
+    (folder / "labels/train").mkdir(parents=True)
+    for picture in document["images"]:
+        lines = [
+            " ".join(map(str, (row["category_id"], *_shares(row["segmentation"][0]))))
+            for row in document["annotations"]
+            if row["image_id"] == picture["id"]
+        ]
+        text = folder / "labels/train" / Path(picture["file_name"]).with_suffix(".txt")
+        text.write_text("\n".join(lines))
+    names = "".join(f"  {row['id']}: {row['name']}\n" for row in document["categories"])
+    (folder / "data.yaml").write_text(f"path: .\ntrain: images/train\nnames:\n{names}")
+    return folder
+
+
+def _shares(corners: list[float]) -> list[float]:
+    height, width = SIZE
+    return [x / side for x, side in zip(corners, [width, height] * 4, strict=True)]
+
+
 def _move(folder: Path, to: str, rename: Callable[[str], str] = str) -> Document:
     """Write the plain data set, its pictures elsewhere; return its document."""
     path = plain(folder / "plain")

@@ -56,6 +56,16 @@ def test_an_export_trains_to_the_losses_of_plain_data(
     assert check_data(["--data", str(folder)]) == 0
 
 
+def test_a_yolo_folder_trains_to_the_losses_of_plain_data(
+    tmp_path: Path, expected: list[dict[str, float]]
+) -> None:
+    folder = exports.yolo(tmp_path / "data")
+    found = losses(folder, tmp_path / "run")
+    # Corners are rounded on their way to shares of the picture and back.
+    assert found == [pytest.approx(row, rel=1e-5) for row in expected]
+    assert check_data(["--data", str(folder)]) == 0
+
+
 def test_painted_masks_train_to_the_losses_of_plain_run_lengths(tmp_path: Path) -> None:
     expected = losses(exports.plain(tmp_path / "plain", rle=True), tmp_path / "plain run")
     folder = exports.cvat_brush(tmp_path / "data")
