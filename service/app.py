@@ -18,10 +18,11 @@ from service.configuration.settings import Settings
 from service.engine import Engine
 from service.http.admin_routes import AdminRoutes
 from service.http.connections.connection_state import CloseUnread
+from service.http.cors import CrossOrigin
 from service.http.faults import RefuseFaults
 from service.http.info_routes import InfoRoutes
 from service.http.keys import Doorkeeper
-from service.http.middleware import Envelope
+from service.http.middleware import Envelope, LastNet
 from service.http.openapi import document as openapi
 from service.http.page_routes import PageRoutes
 from service.http.problems import install_problem_handlers
@@ -86,6 +87,9 @@ def create_app(
     install_problem_handlers(app, ("/docs", "/openapi.json", *document["paths"]))
     app.add_middleware(RefuseFaults)
     app.add_middleware(CloseUnread)
+    app.add_middleware(LastNet)
+    if settings.cors_origins:  # around the net: a page reads of a defect, too
+        app.add_middleware(CrossOrigin, origins=settings.cors_origins)
     app.add_middleware(Envelope, metrics=metrics, tracing=tracing)
     return app
 

@@ -27,6 +27,7 @@ _METAVARS = {
     "warmup_sizes": "SIZES",
     "host": "HOST",
     "keys": "KEYS",
+    "cors_origins": "ORIGINS",
     "url_hosts": "HOSTS",
     "log_level": "LEVEL",
     "log_format": "FORMAT",

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
-from service.configuration.hosts import plain_pattern
+from service.configuration.hosts import plain_origin, plain_pattern
 
 # What --print-settings shows in place of a secret.
 MASK = "***"
@@ -111,6 +111,10 @@ def _check_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(plain_pattern(host) for host in hosts)
 
 
+def _check_origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(plain_origin(origin) for origin in origins)
+
+
 def _check_file(path: Path) -> Path:
     if not path.is_file():
         raise ValueError("there is no such file")
@@ -121,6 +125,7 @@ Bytes = Annotated[int, BeforeValidator(_read_bytes)]
 Devices = Annotated[tuple[str, ...], BeforeValidator(_split_commas), AfterValidator(_check_devices)]
 Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_commas), AfterValidator(_check_keys)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(_split_commas), AfterValidator(_check_hosts)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(_split_commas), AfterValidator(_check_origins)]
 Name = Annotated[str, AfterValidator(_check_name)]
 Overrides = Annotated[tuple[str, ...], BeforeValidator(_split_words), AfterValidator(_check_pairs)]
 ExistingFile = Annotated[Path, AfterValidator(_check_file)]

@@ -1,4 +1,4 @@
-"""Host names: the one form in which they are compared, and lists of them."""
+"""Host names and origins: the one form in which they are compared, and lists of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 _HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _ALL_BELOW = "*."
+_DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 def plain_host(host: str) -> str:
@@ -38,6 +39,30 @@ def plain_pattern(pattern: str) -> str:
             "that are below one"
         )
     raise ValueError(f"{pattern!r} is no host; write {_host_in(pattern)}, without anything else")
+
+
+def plain_origin(origin: str) -> str:
+    """Return an origin as browsers write it, or "*".
+
+    Raises:
+        ValueError: it is none; says what would be right.
+    """
+    if origin == "*":
+        return origin
+    try:
+        parts = urlsplit(origin)
+        if parts.scheme not in _DEFAULT_PORTS or parts.path not in ("", "/"):
+            raise ValueError("not an origin")
+        if parts.query or parts.fragment or parts.username is not None:
+            raise ValueError("not an origin")
+        host = plain_host(parts.hostname or "")
+        port = "" if parts.port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{parts.port}"
+    except ValueError:
+        raise ValueError(
+            f"{origin!r} is no origin; write scheme, host and maybe port alone, as in "
+            f"https://{_host_in(origin)}"
+        ) from None
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
 def _host_in(text: str) -> str:

@@ -21,6 +21,7 @@ from service.configuration.forms import (
     Hosts,
     Keys,
     Name,
+    Origins,
     Overrides,
     Sizes,
     repeated,
@@ -160,6 +161,9 @@ class Settings(BaseSettings):
     )
     keys_file: ExistingFile | None = _guard(None, "file of further API keys, one a line")
     keys_guard_metrics: bool = _guard(False, "ask for a key at /metrics, too")
+    cors_origins: Origins = _guard(
+        (), "https://example.org, …: origins whose pages may call the API from a browser; *: all"
+    )
     admin: bool = _guard(False, "allow POST /admin/reload")
     url_input: bool = _guard(False, "fetch pictures that requests name by URL")
     url_allow_http: bool = _guard(False, "from http:// addresses, too")

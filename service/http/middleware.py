@@ -1,4 +1,4 @@
-"""Around every request: its ids, Server-Timing, a log line, metrics, a span, and the last net."""
+"""Around every request: its ids, Server-Timing, a log line, metrics, a span; and the last net."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import INTERNAL_DETAIL, ClientGoneError, InternalError
@@ -15,7 +16,7 @@ from service.http.probes import PROBES
 from service.http.problems import problem_response
 from service.watch.logs import logged_as
 from service.watch.metrics import Metrics
-from service.watch.request_context import RequestContext, open_context
+from service.watch.request_context import RequestContext, context_of, open_context
 
 if TYPE_CHECKING:
     from service.watch.tracing_spans import Tracing
@@ -29,7 +30,7 @@ _MAX_METHOD = 40
 
 
 class Envelope:
-    """ASGI middleware; the outermost of ours, so that nothing escapes it."""
+    """ASGI middleware; the outermost of ours, so that nothing escapes it. `LastNet` lies within."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, tracing: Tracing | None = None) -> None:
         self._app = app
@@ -63,31 +64,11 @@ class Envelope:
             nullcontext() if is_probe else self._metrics.in_flight(),
         ):
             try:
-                await self._answer(scope, receive, send_labelled, context)
+                await self._app(scope, receive, send_labelled)
             finally:
                 self._account(scope, context, status)
                 if span is not None:
                     span.end(route=_template(scope), code=status)
-
-    async def _answer(
-        self, scope: Scope, receive: Receive, send: Send, context: RequestContext
-    ) -> None:
-        """Let the application answer; what it raises becomes a 500 while there is time."""
-        has_begun = False
-
-        async def send_noted(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_noted)
-        except Exception:
-            log.exception("request failed")
-            if has_begun:
-                raise  # the server cuts the connection, so that half an answer shows as such
-            response = problem_response(InternalError(INTERNAL_DETAIL), context.request_id)
-            await response(scope, receive, send)
 
     def _account(self, scope: Scope, context: RequestContext, status: int) -> None:
         route = _template(scope) or UNMATCHED
@@ -110,6 +91,35 @@ class Envelope:
         if "queue" in context.stages:
             fields["queue_ms"] = 1000 * context.stages["queue"]
         log.log(logging.DEBUG if route in PROBES else logging.INFO, "request", extra=fields)
+
+
+class LastNet:
+    """ASGI middleware: what the application raises becomes a 500 while there is time."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application answer an HTTP request; other traffic goes by untouched."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_begun = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        except Exception:
+            log.exception("request failed")
+            if has_begun:
+                raise  # the server cuts the connection, so that half an answer shows as such
+            request_id = context_of(Request(scope)).request_id
+            response = problem_response(InternalError(INTERNAL_DETAIL), request_id)
+            await response(scope, receive, send)
 
 
 def _template(scope: Scope) -> str | None:

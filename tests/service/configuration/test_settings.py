@@ -157,6 +157,31 @@ def test_host_that_would_match_nothing_is_refused_with_the_right_one(host: str, 
         Settings(url_hosts=("good.example", host))
 
 
+@pytest.mark.parametrize(
+    ("origin", "right"),
+    [
+        ("example.org", "https://example.org"),
+        ("https://example.org/page", "https://example.org"),
+        ("ftp://example.org", "https://example.org"),
+        ("https://user@example.org", "https://example.org"),
+        ("https://*.example.org", r"https://\*.example.org|https://example.org"),
+        ("https://example.org:x", "https://example.org"),
+        ("null", "https://null"),
+    ],
+)
+def test_what_is_no_origin_is_refused_with_the_right_one(origin: str, right: str) -> None:
+    with pytest.raises(ValidationError, match=f"no origin; write .* as in {right}"):
+        Settings(cors_origins=origin)
+
+
+def test_origins_are_kept_as_browsers_write_them() -> None:
+    given = "https://Example.org/,http://localhost:3000,https://a.org:443,http://[::1]:8080,*"
+    assert Settings(cors_origins=given).cors_origins == (
+        *("https://example.org", "http://localhost:3000", "https://a.org"),
+        *("http://[::1]:8080", "*"),
+    )
+
+
 def test_names_of_flags_and_variables_follow_from_the_setting() -> None:
     assert (flag_of("max_pixels"), variable_of("max_pixels")) == (
         "--max-pixels",

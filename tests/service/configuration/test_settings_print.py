@@ -18,6 +18,7 @@ def test_what_is_printed_is_read_back_as_the_same_settings(tmp_path: Path) -> No
         "max_body_bytes": "64MiB",
         "hang_s": "0.1",
         "admin": "true",
+        "cors_origins": "https://a.org,http://b.org:81",
         "url_hosts": "a.org,*.b.org",
         "canvas_record": "sizes.json",
     }
