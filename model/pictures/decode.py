@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,17 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     8: lambda image: image[:, ::-1].swapaxes(0, 1),
 }
 
+
+# A TIFF of one grey pixel: Zstandard's frame of one byte, then the directory.
+_ZSTANDARD_PIXEL = b"II*\0\x14\0\0\0" + b"\x28\xb5\x2f\xfd\x20\1\x09\0\0\0" + bytes(2)
+_ZSTANDARD_PIXEL += struct.pack("<H", 9) + b"".join(
+    struct.pack("<HHII", tag, 4 if tag in (273, 279) else 3, 1, value)
+    for tag, value in (
+        *((256, 1), (257, 1), (258, 8), (259, 50000), (262, 1)),
+        *((273, 8), (277, 1), (278, 1), (279, 10)),
+    )
+)
+_ZSTANDARD_PIXEL += bytes(4)
 
 _FILE_CLASSES: dict[str, type[ImageFile]] = {
     "PNG": PngFile,
@@ -200,9 +212,9 @@ def _decode_tiff(data: bytes, header: ImageHeader) -> np.ndarray:
 @cache
 def has_zstandard() -> bool:
     """Say whether Pillow's libtiff has Zstandard: that of older wheels has not."""
-    try:
-        Image.new("L", (1, 1)).save(io.BytesIO(), "TIFF", compression="zstd")
-    except (OSError, RuntimeError):
+    try:  # to read one; old Pillow crashes where it is to write one
+        TiffImageFile(io.BytesIO(_ZSTANDARD_PIXEL)).load()
+    except OSError:
         return False
     return True
 
