@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from model.masks.clip import clip_polygon
 from model.masks.run_columns import crop_of
 from model.masks.run_lengths import compress
 from model.structures import RLE
+
+_FAR = 16  # sides of a grid; a mask that its box fits is within one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +50,17 @@ def polygons_on_grid(polygons: Polygons, box_xyxy: np.ndarray, size: int) -> np.
     scale_x = np.float32(size) / np.maximum(x1 - x0, np.float32(0.1))
     scale_y = np.float32(size) / np.maximum(y1 - y0, np.float32(0.1))
     moved = [(polygon - (x0, y0)) * (scale_x, scale_y) for polygon in polygons]
-    return fill(moved, size, size)
+    return fill([near for polygon in moved for near in _near(polygon, size)], size, size)
+
+
+def _near(polygon: np.ndarray, size: int) -> list[np.ndarray]:
+    """Return a polygon in a grid's frame, cut to the grid's surroundings if it reaches far.
+
+    Drawing costs time and memory by the outline's length, which has no limit where a box is tiny.
+    """
+    if np.abs(polygon).max() <= _FAR * size:
+        return [polygon]
+    return clip_polygon(polygon, -size, -size, 2 * size, 2 * size)
 
 
 def bitmap_on_grid(bitmap: Bitmap, box_xyxy: np.ndarray, size: int) -> np.ndarray:

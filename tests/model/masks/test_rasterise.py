@@ -4,6 +4,7 @@ import goldens
 import numpy as np
 import pytest
 
+from model.masks import rasterise
 from model.masks.rasterise import (
     Bitmap,
     bitmap_of,
@@ -78,3 +79,27 @@ def test_later_shapes_lie_over_earlier_ones() -> None:
 def test_no_polygons_fill_nothing() -> None:
     assert not fill([], 3, 4).any()
     assert bitmap_of(run_lengths([], 3, 4)).crop.size == 0
+
+
+@pytest.mark.parametrize("far", [8.0, 1e3, 1e5, 1e9])
+@pytest.mark.parametrize("turn", range(4))
+def test_a_mask_that_reaches_far_out_of_its_box_is_drawn_at_the_box_alone(
+    far: float, turn: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[float] = []
+    original = rasterise.fill
+
+    def watched(polygons: list[np.ndarray], height: int, width: int) -> np.ndarray:
+        drawn.extend(float(np.abs(polygon).max()) for polygon in polygons)
+        return original(polygons, height, width)
+
+    monkeypatch.setattr(rasterise, "fill", watched)
+    # The half plane beyond the middle of the box, as far as the shape goes.
+    half = [(0.5, -far), (far, -far), (far, far), (0.5, far)]
+    for _ in range(turn):
+        half = [(1 - y, x) for x, y in half]
+    mask = polygons_on_grid([np.array(half)], np.array([0, 0, 1, 1], dtype=np.float32), 8)
+    expected = np.zeros((8, 8), dtype=bool)
+    expected[:, 4:] = True
+    np.testing.assert_array_equal(mask, np.rot90(expected, -turn))
+    assert max(drawn) <= 16 * 8
