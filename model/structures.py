@@ -104,7 +104,7 @@ class Detections:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)  # arrays are not equal or unequal
 class Instances:
     """One picture's instances, best score first, in pixels of the upright picture, on the CPU.
 
@@ -144,7 +144,7 @@ class Segment:
     mask: RLE | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)  # arrays are not equal or unequal
 class PanopticSegmentation:
     """One picture's partition: (height, width) int32 segment ids, 0 is void; and the segments.
 

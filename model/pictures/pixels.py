@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,16 @@ from model.pictures.decode import ImageError, decode_image, upright_pixels
 Picture = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
 
 _KINDS = (str, os.PathLike, bytes, np.ndarray, Image.Image)
-_BUFFERS = (bytearray, memoryview)
+# These can be gone through, too, but are no lists of pictures, as little as tensors and open files.
+_NO_LISTS = (bytearray, memoryview, Mapping)
 
 
 def as_list(given: Picture | Iterable[Picture]) -> tuple[list[Picture], bool]:
     """Return the pictures, and whether several were given and not one."""
     one_or_many: Any = given
     is_one = isinstance(one_or_many, _KINDS) or not isinstance(one_or_many, Iterable)
-    # A tensor, say, is no picture, and no list of its rows either.
-    if is_one or isinstance(one_or_many, _BUFFERS) or hasattr(one_or_many, "__array__"):
+    has_rows = hasattr(one_or_many, "__array__") or hasattr(one_or_many, "read")
+    if is_one or has_rows or isinstance(one_or_many, _NO_LISTS):
         return [one_or_many], False
     return list(one_or_many), True
 
@@ -51,12 +52,14 @@ def pixels_of(picture: Picture) -> np.ndarray:
     if isinstance(picture, (str, os.PathLike)):
         return _decoded_file(picture)
     raise ValueError(
-        f"this is of type {type(picture).__name__}; a picture is a path, a file as bytes, a PIL "
-        f"picture or an array, {WANTED_ARRAY}"
+        f"this is of type {type(picture).__name__}; a picture is a path, a file as bytes (what its "
+        f"read() gives), a PIL picture or an array, {WANTED_ARRAY}"
     )
 
 
 def _decoded_file(given: str | os.PathLike[str]) -> np.ndarray:
+    if not os.fspath(given):
+        raise ValueError("the path of a picture is empty")
     if "://" in str(given):
         raise ValueError(f"{given} is an address; fetch it and give the bytes of the file")
     path = Path(given)

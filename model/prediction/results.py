@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _NUM_SHOWN = 5
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LabelledInstances(Instances):
     """One picture's instances, and the categories that `classes` counts."""
 
@@ -75,7 +75,7 @@ class LabelledInstances(Instances):
         return instance_detections(self, self.categories)
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class LabelledPartition(PanopticSegmentation):
     """One picture's partition, and the categories that its segments' labels count."""
 

@@ -153,8 +153,31 @@ def test_what_is_no_picture_at_all_is_refused(given: Any) -> None:
         pixels_of(given)
 
 
+def test_empty_path_is_refused() -> None:
+    with pytest.raises(ValueError, match="the path of a picture is empty"):
+        pixels_of("")
+
+
+def test_open_file_is_one_thing_and_not_its_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(Image.fromarray(RGB), "PNG"))
+    with (
+        (tmp_path / "a.png").open("rb") as file,
+        pytest.raises(ValueError, match=r"file as bytes \(what its read\(\)"),
+    ):
+        pixels_of(as_list(file)[0][0])  # type: ignore[arg-type]
+
+
 def test_one_picture_is_told_from_several(tmp_path: Path) -> None:
-    for one in ("a.jpg", tmp_path, b"bytes", RGB, Image.fromarray(RGB), None, bytearray(b"ab")):
+    for one in (
+        "a.jpg",
+        tmp_path,
+        b"bytes",
+        RGB,
+        Image.fromarray(RGB),
+        None,
+        bytearray(b"ab"),
+        {"a": 1},
+    ):
         assert as_list(one) == ([one], False)  # type: ignore[arg-type]
     assert as_list(["a.jpg", "b.jpg"]) == (["a.jpg", "b.jpg"], True)
     assert as_list(iter(("a.jpg",))) == (["a.jpg"], True)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -38,6 +40,7 @@ def test_second_cuda_device_is_refused_where_there_is_one(one_cuda: None) -> Non
         find_device("cuda:1")
 
 
-def test_unknown_device_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="device toaster: give auto, cpu, cuda or cuda:1"):
-        find_device("toaster")
+@pytest.mark.parametrize("name", ["toaster", "", "mps", "meta", torch.device("meta"), None])
+def test_unknown_device_is_refused_with_the_known_ones(name: Any) -> None:
+    with pytest.raises(ValueError, match=f"device {name}: give auto, cpu, cuda or cuda:1"):
+        find_device(name)

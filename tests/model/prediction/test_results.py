@@ -95,3 +95,11 @@ def test_import_waits_for_no_library_that_only_drawing_fetching_or_converting_ne
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "[]\n"
+
+
+def test_results_are_found_again_in_lists_and_sets(
+    predictor: Predictor, instances: LabelledInstances, partition: LabelledPartition
+) -> None:
+    other = predictor.segment(PICTURE, PredictOptions(max_instances=9))
+    assert [other, instances].index(instances) == 1
+    assert {instances, partition, instances} == {partition, instances}
