@@ -1,7 +1,8 @@
 """Measure a model from the command line: `python -m model.evaluate --images FOLDER … [options]`.
 
 Exit code 0: all done; 1: some pictures could not be read, the numbers are of the others, or there
-was nothing to be found; 2: bad arguments, weights or data; 130: interrupted.
+was nothing to be found (and no --results to write); 2: bad arguments, weights or data; 130:
+interrupted.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ def _run(args: argparse.Namespace) -> int:
         panoptic=args.panoptic,
         panoptic_folder=args.panoptic_folder,
         crowds_are_objects=args.crowds_are_objects,
+        needs_annotations=args.results is None,
     )
     predictor, name, sha256 = open_predictor(args)
     with ExitStack() as stack:
@@ -85,7 +87,9 @@ def _run(args: argparse.Namespace) -> int:
     why_empty = why_no_numbers(report, data)
     if why_empty is not None:
         _say(f"python -m model.evaluate: {why_empty}")
-        return 1
+        # Of a file that only lists pictures, what is found is all that can be asked for.
+        if args.results is None or any(picture.annotations for picture in data.pictures):
+            return 1
     return 1 if failed and not args.skip_missing else 0
 
 
@@ -153,7 +157,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def _add_answer(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("answer").add_argument
     add("--output", type=Path, metavar="JSON", help="where the whole report goes")
-    add("--results", type=Path, metavar="JSON", help="where the detections go, COCO's results")
+    results_help = "where the detections go, COCO's results; --annotations may have none then"
+    add("--results", type=Path, metavar="JSON", help=results_help)
     add("--classes-table", action="store_true", help="print a line for each class too")
 
 

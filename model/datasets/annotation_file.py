@@ -20,8 +20,12 @@ from model.datasets.yolo_folder import SUFFIXES, read_yolo
 _MOST_PIXELS = 2**31  # more than can be decoded; run lengths have 32 bits
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, *, needs_annotations: bool = True) -> dict[str, Any]:
     """Return a COCO-style file's content.
+
+    Args:
+        needs_annotations: a file without that member, which lists pictures and categories alone,
+            is refused; else it has none.
 
     Raises:
         ValueError: it can't be read, or lacks `images`, `annotations` or `categories`.
@@ -30,26 +34,31 @@ def read_json(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a readable JSON file: {error}") from None
+    if not needs_annotations and isinstance(document, dict):
+        document.setdefault("annotations", [])
     for member in ("images", "annotations", "categories"):
         if not isinstance(document, dict) or not isinstance(document.get(member), list):
             raise ValueError(f"{path} is not COCO-style: it has no list {member!r}")
     return dict(document)
 
 
-def read_document(path: Path, images: Path, findings: Findings) -> dict[str, Any]:
+def read_document(
+    path: Path, images: Path, findings: Findings, *, needs_annotations: bool = True
+) -> dict[str, Any]:
     """Return a COCO-style file's content, its categories as they are meant.
 
     Args:
         path: COCO's JSON file, or YOLO's YAML file.
         images: the folder of the pictures.
         findings: get a category that was left out, and what of YOLO's texts cannot be read.
+        needs_annotations: as for `read_json`.
 
     Raises:
         ValueError: as `read_json` and `read_yolo`.
     """
     if path.suffix in SUFFIXES:
         return read_yolo(path, images, findings)
-    document = read_json(path)
+    document = read_json(path, needs_annotations=needs_annotations)
     return {**document, "categories": without_root(document, findings)}
 
 

@@ -113,6 +113,7 @@ def _images_of(annotations: Path, split: str) -> Path:
         parents.insert(0, annotations.parent.parent)
     names = [stem, f"images/{stem}", "images", *_SPLITS.get(split, ()), "data", "photos", ""]
     folders = [parent / name if name else parent for parent in parents for name in names]
+    folders.append(annotations.parent.parent)  # where labelme2coco is run
     folders = [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
     holding = [folder for folder in folders if first and (folder / first).is_file()]
     if first and not holding:

@@ -71,6 +71,7 @@ def open_data(
     panoptic: Path | None = None,
     panoptic_folder: Path | None = None,
     crowds_are_objects: bool = False,
+    needs_annotations: bool = True,
 ) -> EvaluationData:
     """Return a data set; the pictures are those of `annotations`, or else of `panoptic`.
 
@@ -81,6 +82,7 @@ def open_data(
         annotations: COCO's instances JSON, or YOLO's YAML.
         panoptic, panoptic_folder: COCO's panoptic JSON and its folder of maps.
         crowds_are_objects: read what the instances file calls crowds as objects.
+        needs_annotations: refuse a file without any truth; what is found can be written of one.
 
     Raises:
         ValueError: neither file is given, or one cannot be read or is not COCO-style.
@@ -92,7 +94,9 @@ def open_data(
     if annotations is None and panoptic is None:
         raise ValueError("no annotation file is given; an instances or a panoptic JSON is needed")
     findings = Findings()
-    objects = None if annotations is None else read_document(annotations, images, findings)
+    objects = None
+    if annotations is not None:
+        objects = read_document(annotations, images, findings, needs_annotations=needs_annotations)
     segments = None if panoptic is None else read_json(panoptic)
     first, document = (annotations, objects) if objects is not None else (panoptic, segments)
     assert first is not None

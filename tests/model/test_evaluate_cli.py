@@ -237,3 +237,17 @@ def test_annotations_beyond_the_limit_are_named(
     edit(places.annotations, lambda document: document["annotations"].pop(0))
     assert run(places, "--limit", "1", panoptic=False) == 1
     assert capsys.readouterr().err.splitlines()[-1].endswith("in pictures that were not measured")
+
+
+def test_detections_are_written_of_a_file_that_only_lists_pictures(
+    places: SimpleNamespace,
+    predictor: KnowingPredictor,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    edit(places.annotations, lambda document: document.pop("annotations"))
+    assert run(places, panoptic=False) == 2
+    assert "it has no list 'annotations'" in capsys.readouterr().err
+    assert run(places, "--results", tmp_path / "found.json", panoptic=False) == 0
+    rows = json.loads((tmp_path / "found.json").read_bytes())
+    assert [(row["image_id"], row["category_id"]) for row in rows] == [(1, CAT), (2, CAT)]

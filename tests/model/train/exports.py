@@ -94,15 +94,17 @@ def label_studio(folder: Path) -> Path:
 
 
 def labelme2coco(folder: Path) -> Path:
-    """`dataset.json` beside the pictures, which are named by their place on another machine."""
-    document = _move(folder, ".")
+    """`dataset.json` in a folder beside that of the pictures, which is in their names."""
+    document = _move(folder, "labels")
     _number(document, first_image=1, first_category=0)
     for row in document["images"]:
-        row["file_name"] = "/home/somebody/labels/" + row["file_name"]
+        row["file_name"] = "labels/" + row["file_name"]
+    for row in document["annotations"]:
+        row["bbox"] = [float(value) for value in row["bbox"]]
     for row in document["categories"]:
         row["supercategory"] = row["name"]
-    _write(folder / "dataset.json", document)
-    return folder
+    _write(folder / "out/dataset.json", document)
+    return folder / "out"
 
 
 def yolo(folder: Path) -> Path:
