@@ -28,6 +28,7 @@ from service.http.page_routes import PageRoutes
 from service.http.problems import install_problem_handlers
 from service.http.requests.negotiation import JSON
 from service.http.routes import SegmentationRoutes
+from service.http.tools.convert_routes import ConvertRoutes
 from service.json_bytes import to_json
 from service.keyring import Keyring, open_keyring
 from service.watch.loop_lag import sample_lag
@@ -78,6 +79,8 @@ def create_app(
     )
     SegmentationRoutes(settings, engine).add_to(app)
     InfoRoutes(settings, engine, metrics).add_to(app)
+    if settings.convert:
+        ConvertRoutes(settings).add_to(app)
     if settings.page:
         PageRoutes().add_to(app)
     if settings.admin:

@@ -8,22 +8,27 @@ import numpy as np
 
 from model.masks.polygons import rings
 from model.masks.run_columns import columns_of
+from model.masks.simplified_ring import simplified_ring
 
 if TYPE_CHECKING:
     from model.structures import RLE
 
 
-def joined_ring(rle: RLE) -> np.ndarray:
-    """Return a mask's outline as one ring, int (n, 2) of x and y, not closed; empty for no pixel.
+def joined_ring(rle: RLE, tolerance: float = 0) -> np.ndarray:
+    """Return a mask's outline as one ring, (n, 2) of x and y, not closed; empty for no pixel.
 
     All parts and holes belong to it: from the largest part a line goes to each and back the same
     way, which encloses nothing. So the ring's area is the number of pixels, and filling it, by
     the even-odd rule or by winding, gives the mask back.
 
+    Args:
+        tolerance: of the outline, in pixels; see `simplified_ring`. Above 0 it is no longer exact.
+
     Raises:
         ValueError: the counts don't fill the size.
     """
-    found = [points for points, _ in rings(columns_of(rle), rle["size"][0])]
+    exact = [points for points, _ in rings(columns_of(rle), rle["size"][0])]
+    found = [simplified_ring(points, tolerance) for points in exact]
     return join(found)
 
 

@@ -116,6 +116,7 @@ class Settings(BaseSettings):
         "its own sooner",
         ge=1,
     )
+    convert: bool = _http(False, "serve POST /convert: masks into other forms, no model")
     page: bool = _http(True, "serve the page at /, to try the models with pictures of one's own")
     max_body_bytes: Bytes = _http(32 * 2**20, "largest request body", ge=1)
     max_images: int = _http(16, "most images in one request", ge=1)

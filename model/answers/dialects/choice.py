@@ -24,7 +24,7 @@ Masks = Literal["rle", "polygon", "png", "none"]
 
 class _Teller(Protocol):
     def __call__(
-        self, image: Image, *, outlines: bool, before_each: Callable[[], None]
+        self, image: Image, *, tolerance: float | None, before_each: Callable[[], None]
     ) -> dict[str, Any] | list[dict[str, Any]]: ...
 
 
@@ -68,6 +68,8 @@ def tell(
     dialect: Dialect,
     masks: Masks,
     before_each: Callable[[], None] = do_nothing,
+    *,
+    tolerance: float = 0,
 ) -> dict[str, Any] | list[dict[str, Any]]:
     """Return an image's part of an answer in a dialect.
 
@@ -75,6 +77,7 @@ def tell(
         image: the member of `segment_answer` or `panoptic_answer`, with `native_masks`.
         masks: one of `masks_of`.
         before_each: is called before each row; what it raises ends the work.
+        tolerance: of outlines, in pixels; see `simplified_ring`.
 
     Raises:
         TooManyPixelsError: the masks are too large to be told that way.
@@ -84,7 +87,8 @@ def tell(
     teller = _TELLERS[dialect]
     if dialect == "coco" and "segments" in image:
         teller = coco_panoptic
-    return teller(image, outlines=masks == "polygon", before_each=before_each)
+    outlines = tolerance if masks == "polygon" else None
+    return teller(image, tolerance=outlines, before_each=before_each)
 
 
 def join(

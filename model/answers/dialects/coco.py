@@ -11,7 +11,7 @@ from model.answers.json_answer import do_nothing
 
 
 def coco_results(
-    image: Image, *, outlines: bool = False, before_each: Callable[[], None] = do_nothing
+    image: Image, *, tolerance: float | None = None, before_each: Callable[[], None] = do_nothing
 ) -> list[dict[str, Any]]:
     """Return an image's instances as rows of COCO's results, as `COCO.loadRes` reads them."""
     return [
@@ -27,7 +27,7 @@ def coco_results(
 
 
 def coco_panoptic(
-    image: Image, *, outlines: bool = False, before_each: Callable[[], None] = do_nothing
+    image: Image, *, tolerance: float | None = None, before_each: Callable[[], None] = do_nothing
 ) -> dict[str, Any]:
     """Return an image's partition as COCO's panoptic annotation.
 

@@ -19,7 +19,7 @@ class TooManyPixelsError(ValueError):
 
 
 def cvat_shapes(
-    image: Image, *, outlines: bool = False, before_each: Callable[[], None] = do_nothing
+    image: Image, *, tolerance: float | None = None, before_each: Callable[[], None] = do_nothing
 ) -> list[dict[str, Any]]:
     """Return an image's rows as masks, polygons or, without masks, rectangles.
 
@@ -28,7 +28,7 @@ def cvat_shapes(
     A row whose mask is empty is left out: CVAT has no shape for it.
 
     Args:
-        outlines: polygons in place of masks; one ring for a mask, see `joined_ring`.
+        tolerance: polygons in place of masks, of one ring each, see `joined_ring`.
         before_each: is called before each row; what it raises ends the work.
 
     Raises:
@@ -43,11 +43,11 @@ def cvat_shapes(
             x, y, width, height = row["bbox"]
             shapes.append(_shape(row, "rectangle", [x, y, x + width, y + height]))
             continue
-        ring = joined_ring(mask)
+        ring = joined_ring(mask, tolerance or 0)
         if not len(ring):
             continue
-        shape = _shape(row, "polygon" if outlines else "mask", ring.ravel().tolist())
-        if not outlines:
+        shape = _shape(row, "mask" if tolerance is None else "polygon", ring.ravel().tolist())
+        if tolerance is None:
             crop = tight_crop(mask)
             assert crop is not None, "a mask with an outline has pixels"
             num_pixels += crop.pixels.size

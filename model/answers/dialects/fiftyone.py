@@ -15,7 +15,7 @@ from model.answers.json_answer import do_nothing
 
 
 def fiftyone_detections(
-    image: Image, *, outlines: bool = False, before_each: Callable[[], None] = do_nothing
+    image: Image, *, tolerance: float | None = None, before_each: Callable[[], None] = do_nothing
 ) -> dict[str, Any]:
     """Return an image's rows as FiftyOne's detections.
 

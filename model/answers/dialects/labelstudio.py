@@ -15,7 +15,7 @@ from model.structures import SCORE_DECIMALS
 def labelstudio_prediction(
     image: Image,
     *,
-    outlines: bool = False,
+    tolerance: float | None = None,
     before_each: Callable[[], None] = do_nothing,
     from_name: str = "label",
     to_name: str = "image",
@@ -26,14 +26,14 @@ def labelstudio_prediction(
     nobody could see such a region, nor remove it.
 
     Args:
-        outlines: polygons in place of brushes; one ring for a mask, see `joined_ring`.
+        tolerance: polygons in place of brushes, of one ring each, see `joined_ring`.
         before_each: is called before each row; what it raises ends the work.
         from_name, to_name: of the labels' tag and of the picture's in the labelling interface.
     """
     regions = []
     for index, row in enumerate(rows_of(image)):
         before_each()
-        shape = _shape(row, image["width"], image["height"], outlines=outlines)
+        shape = _shape(row, image["width"], image["height"], tolerance)
         if shape is None:
             continue
         kind, value = shape
@@ -55,7 +55,7 @@ def labelstudio_prediction(
 
 
 def _shape(
-    row: Row, width: int, height: int, *, outlines: bool
+    row: Row, width: int, height: int, tolerance: float | None
 ) -> tuple[str, dict[str, Any]] | None:
     """Return the kind of a row's region and where it lies; None where its mask is empty."""
     mask = run_lengths_of(row)
@@ -63,8 +63,8 @@ def _shape(
         return "rectanglelabels", _rectangle(row["bbox"], width, height)
     if row["area"] == 0:
         return None
-    if outlines:
-        percent = joined_ring(mask) * (100 / width, 100 / height)
+    if tolerance is not None:
+        percent = joined_ring(mask, tolerance) * (100 / width, 100 / height)
         return "polygonlabels", {"points": percent.tolist(), "closed": True}
     return "brushlabels", {"format": "rle", "rle": list(brush(mask))}
 

@@ -11,7 +11,7 @@ from model.masks.joined_ring import joined_ring
 
 
 def roboflow_image(
-    image: Image, *, outlines: bool = False, before_each: Callable[[], None] = do_nothing
+    image: Image, *, tolerance: float | None = None, before_each: Callable[[], None] = do_nothing
 ) -> dict[str, Any]:
     """Return Roboflow's answer for one image.
 
@@ -19,7 +19,7 @@ def roboflow_image(
     whose mask is empty is left out: readers drop all masks when a single one is missing.
 
     Args:
-        outlines: "points" in place of "rle"; one ring for a mask, see `joined_ring`.
+        tolerance: "points" in place of "rle", of one ring for a mask, see `joined_ring`.
         before_each: is called before each row; what it raises ends the work.
     """
     predictions = []
@@ -37,8 +37,8 @@ def roboflow_image(
             "detection_id": name_of(image, index),
         }
         mask = run_lengths_of(row)
-        if mask is not None and outlines:
-            ring = joined_ring(mask)
+        if mask is not None and tolerance is not None:
+            ring = joined_ring(mask, tolerance)
             if not len(ring):
                 continue
             prediction["points"] = [{"x": x, "y": y} for x, y in ring.tolist()]

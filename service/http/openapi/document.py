@@ -12,7 +12,9 @@ from service.engine import Task
 from service.http.keys import open_paths
 from service.http.openapi import examples
 from service.http.openapi.answers import REF, header_references, headers, problems, reference
+from service.http.openapi.conversion_schemas import ConversionRequest
 from service.http.openapi.dialect_schemas import SHARED, CocoPanoptic, CocoResults
+from service.http.openapi.operations import convert, get, get_metrics, get_model
 from service.http.openapi.schemas import (
     Health,
     ModelDescription,
@@ -27,7 +29,6 @@ from service.http.requests.bodies import FORM_TYPE, JSON_TYPE, PART_NAMES, RAW_T
 from service.http.requests.negotiation import JPEG, PNG
 from service.http.requests.options import RECORDS
 from service.http.requests.sent_images import MAX_ID_CHARACTERS
-from service.watch.metrics import MEDIA_TYPE as METRICS_TYPE
 
 _BINARY = {"type": "string", "format": "binary"}
 _RUN_ERRORS = (400, 403, 404, 413, 415, 422, 429, 500, 503, 504)
@@ -63,7 +64,7 @@ def document(title: str, version: str, settings: Settings, *, has_keys: bool) ->
     records: tuple[type[BaseModel], ...] = (
         *(SegmentAnswer, PanopticAnswer, SegmentRequest, PanopticRequest),
         *(ModelList, ModelDescription, Health, Problem),
-        *(CocoResults, CocoPanoptic),
+        *(CocoResults, CocoPanoptic, ConversionRequest),
         *SHARED,
     )
     _, schemas = models_json_schema(
@@ -75,15 +76,17 @@ def document(title: str, version: str, settings: Settings, *, has_keys: bool) ->
     paths: dict[str, Any] = {
         "/segment": {"post": _run("segment", settings)},
         "/panoptic": {"post": _run("panoptic", settings)},
-        "/models": {"get": _get("list_models", "Loaded models", "ModelList", (500, 503))},
-        "/models/{name}": {"get": _get_model()},
-        "/healthz": {"get": _get("health", "Whether the process answers", "Health", (500,))},
-        "/readyz": {"get": _get("readiness", "Whether traffic should come", "Health", (500, 503))},
-        "/metrics": {"get": _get_metrics()},
+        "/models": {"get": get("list_models", "Loaded models", "ModelList", (500, 503))},
+        "/models/{name}": {"get": get_model()},
+        "/healthz": {"get": get("health", "Whether the process answers", "Health", (500,))},
+        "/readyz": {"get": get("readiness", "Whether traffic should come", "Health", (500, 503))},
+        "/metrics": {"get": get_metrics()},
     }
+    if settings.convert:
+        paths["/convert"] = {"post": convert(_header_parameters(settings))}
     if settings.admin:
         paths["/admin/reload"] = {
-            "post": _get("reload", "Load weights and keys anew", "ModelList", (409, 500, 503))
+            "post": get("reload", "Load weights and keys anew", "ModelList", (409, 500, 503))
         }
     components = {"schemas": schemas["$defs"], "headers": headers()}
     if has_keys:
@@ -216,39 +219,3 @@ def _header_parameters(settings: Settings) -> list[dict[str, Any]]:
             "schema": {"type": "string"},
         },
     ]
-
-
-def _get(name: str, summary: str, schema: str, errors: tuple[int, ...]) -> dict[str, Any]:
-    return {
-        "operationId": name,
-        "summary": summary,
-        "tags": ["server"],
-        "responses": {
-            "200": {
-                "description": "The answer.",
-                "headers": header_references(),
-                "content": {JSON_TYPE: {"schema": reference(schema)}},
-            },
-            **problems(errors),
-        },
-    }
-
-
-def _get_model() -> dict[str, Any]:
-    operation = _get("get_model", "One loaded model", "ModelDescription", (404, 500, 503))
-    operation["parameters"] = [
-        {
-            "name": "name",
-            "in": "path",
-            "required": True,
-            "description": "The model's name; slashes may be sent as they are.",
-            "schema": {"type": "string"},
-        }
-    ]
-    return operation
-
-
-def _get_metrics() -> dict[str, Any]:
-    operation = _get("metrics", "Prometheus metrics", "", (500,))
-    operation["responses"]["200"]["content"] = {METRICS_TYPE: {"schema": {"type": "string"}}}
-    return operation

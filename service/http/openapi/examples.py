@@ -75,6 +75,19 @@ ANSWERS: dict[Task, dict[str, Any]] = {
     },
 }
 
+CONVERSION: dict[str, Any] = {
+    "images": [
+        {
+            "id": "bus.jpg",
+            "width": 8,
+            "height": 6,
+            "instances": [
+                {"category_id": 6, "category": "bus", "segmentation": [[1, 1, 5, 1, 5, 4, 1, 4]]}
+            ],
+        }
+    ]
+}
+
 _DETAILS = {
     400: "image 1 ('b.jpg'): the JPEG picture is truncated inside its header",
     401: "an API key is required; send it as Authorization: Bearer <key> or X-API-Key: <key>",

@@ -54,6 +54,9 @@ class Instance(Wire):
     holes: list[int] | None = Field(
         None, description="Which rings are holes; with masks=polygon only."
     )
+    png: str | None = Field(
+        None, description="Base64 of the mask as a grey PNG; of /convert with masks=png only."
+    )
 
 
 class SegmentedImage(Wire):

@@ -1,0 +1,1 @@
+"""Routes for the tools that people label with, and for what they have on disk."""
