@@ -42,13 +42,26 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cutout:
+    """What to cut out of a picture.
+
+    number: place of an instance in the answer, from 0, or id of a segment; None: all together.
+    crop: to the least box around it.
+    """
+
+    number: int | None
+    crop: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class PictureTask:
     """What a picture is asked: the same record for the routes, the pool and the worker.
 
     predict: what the predictor is to keep.
     masks: how the answer tells them, as the task and the format allow.
-    picture_type: media type of the drawing to answer with; None answers JSON.
+    picture_type: media type of the picture to answer with; None answers JSON.
     format: whose JSON it is.
+    cutout: what that picture shows, if it is no drawing.
     """
 
     task: Task
@@ -56,6 +69,7 @@ class PictureTask:
     masks: Masks
     picture_type: str | None
     format: Dialect = "native"
+    cutout: Cutout | None = None
 
     @property
     def is_brief(self) -> bool:

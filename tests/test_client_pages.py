@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from serving import serve
 from test_python_pages import ROOT, blocks
+
+from service.client import Client, RefusedError
 
 _SHOWN = "http://127.0.0.1:8000"
 
@@ -54,3 +59,16 @@ def test_page_runs_from_top_to_bottom(
     assert printed.startswith("person 0.")
     assert printed.count("'person'") >= 2
     names["client"].close()  # type: ignore[attr-defined]
+
+
+def test_cutout_shows_the_pixels_of_the_mask(folder: Path, url: str) -> None:
+    with Client(url) as client:
+        result = client.segment("picture.jpg")
+        for number, one in enumerate(result.instances):
+            cutout = client.cutout("picture.jpg", number)
+            alpha = np.asarray(Image.open(io.BytesIO(cutout)))[..., 3]
+            assert np.array_equal(alpha == 255, one.bitmap())
+            assert np.array_equal(alpha == 0, ~one.bitmap())
+        assert result.instances
+        with pytest.raises(RefusedError, match="422"):
+            client.cutout("picture.jpg", len(result))

@@ -114,7 +114,7 @@ def encode_picture(image: np.ndarray, media_type: str) -> bytes:
     """Return the file of a picture.
 
     Args:
-        image: (H, W, 3) RGB uint8.
+        image: (H, W, 3) RGB uint8; for PNG also (H, W, 4) RGBA.
         media_type: image/jpeg or image/png.
 
     Raises:

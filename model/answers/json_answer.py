@@ -58,19 +58,26 @@ def segment_answer(
     """
     _check_masks(masks, get_args(InstanceMasks), has_masks=instances.masks is not None)
     rows = []
-    for index in range(len(instances)):
+    for index in told_order(instances, categories):
         before_each()
         rows.append(_instance_row(instances, index, categories, masks))
-    order = sorted(
-        range(len(rows)),
-        key=lambda i: (-rows[i]["score"], rows[i]["category_id"], rows[i]["bbox"][0]),
-    )
     return {
         "id": image_id,
         "width": instances.width,
         "height": instances.height,
-        "instances": [rows[i] for i in order],
+        "instances": rows,
     }
+
+
+def told_order(instances: Instances, categories: Categories) -> list[int]:
+    """Return the instances' indexes as answers have them: best score first, as it is told."""
+
+    def key(index: int) -> tuple[float, int, float]:
+        category = categories.things[int(instances.classes[index])]
+        left = round(float(instances.boxes_xyxy[index][0]), _BOX_DECIMALS)
+        return -_score(instances.scores[index]), category.id, left
+
+    return sorted(range(len(instances)), key=key)
 
 
 def panoptic_answer(

@@ -21,6 +21,7 @@ from service.client.questions import (
     SegmentOptions,
     Task,
     ask,
+    ask_cutout,
     ask_drawing,
     http_arguments,
 )
@@ -120,7 +121,21 @@ class AsyncClient:
     ) -> bytes:
         """Return the file of a drawing: the picture with masks, boxes and names on it."""
         return await self._ask(
-            await asyncio.to_thread(ask_drawing, "overlay", task, picture, options, media_type)
+            await asyncio.to_thread(ask_drawing, task, picture, options, media_type)
+        )
+
+    async def cutout(
+        self,
+        picture: Picture,
+        number: int | None = None,
+        task: Task = "segment",
+        *,
+        crop: bool = False,
+        **options: Unpack[Kept],
+    ) -> bytes:
+        """Return a PNG that is transparent but for what was found; see `Client.cutout`."""
+        return await self._ask(
+            await asyncio.to_thread(ask_cutout, task, picture, number, crop, options)
         )
 
     async def models(self) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from service.client.questions import (
     SegmentOptions,
     Task,
     ask,
+    ask_cutout,
     ask_drawing,
     http_arguments,
 )
@@ -132,7 +133,25 @@ class Client:
         **options: Unpack[Kept],
     ) -> bytes:
         """Return the file of a drawing: the picture with masks, boxes and names on it."""
-        return self._ask(ask_drawing("overlay", task, picture, options, media_type))
+        return self._ask(ask_drawing(task, picture, options, media_type))
+
+    def cutout(
+        self,
+        picture: Picture,
+        number: int | None = None,
+        task: Task = "segment",
+        *,
+        crop: bool = False,
+        **options: Unpack[Kept],
+    ) -> bytes:
+        """Return a PNG that is transparent but for what was found.
+
+        Args:
+            number: of the one that is wanted: its place among `instances`, from 0, or a segment's
+                `id`; None: all together.
+            crop: to the least box around it; else in the place of the whole picture.
+        """
+        return self._ask(ask_cutout(task, picture, number, crop, options))
 
     def models(self) -> list[dict[str, Any]]:
         """Return the loaded models, as /models describes them."""

@@ -105,10 +105,19 @@ def ask(task: Task, picture: Picture, options: Mapping[str, Any], accept: str = 
 
 
 def ask_drawing(
-    render: str, task: Task, picture: Picture, options: Mapping[str, Any], media_type: PictureType
+    task: Task, picture: Picture, options: Mapping[str, Any], media_type: PictureType
 ) -> Question:
     """Return the request for a drawing of a picture; raises as `ask`."""
-    return ask(task, picture, {**options, "render": render}, accept=media_type)
+    return ask(task, picture, {**options, "render": "overlay"}, accept=media_type)
+
+
+def ask_cutout(
+    task: Task, picture: Picture, number: int | None, crop: bool, options: Mapping[str, Any]
+) -> Question:
+    """Return the request for what is cut out of a picture; raises as `ask`."""
+    name = "instance" if task == "segment" else "segment"
+    what = {"render": "cutout", name: number, "crop": "true" if crop else None}
+    return ask(task, picture, {**options, **what}, accept="image/png")
 
 
 def http_arguments(url: str, api_key: str | None, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from service.http.requests.negotiation import JSON, picture_type, time_allowed_s
 from service.http.requests.options import (
     PanopticOptions,
     SegmentOptions,
+    check_query,
     picture_task,
     read_options,
 )
@@ -113,7 +114,7 @@ class SegmentationRoutes:
         """Judge everything that can be judged without decoding, the cheapest first."""
         require_models(self._engine)
         query = request.query_params.multi_items()
-        read_options(task, query, {})  # before the upload, which may be long
+        check_query(task, query)  # before the upload, which may be long
         read = choose_reader(
             request.headers.get("content-type"),
             request.headers.get("content-encoding"),
@@ -164,8 +165,9 @@ class SegmentationRoutes:
         pictures: tuple[Picture, ...],
     ) -> Job:
         if drawn_as is not None and len(pictures) > 1:
+            render = options.render or "overlay"
             raise OptionError(
-                f"render is 'overlay' for {len(pictures)} images; send one image, or ask for "
+                f"render is {render!r} for {len(pictures)} images; send one image, or ask for "
                 "render=json"
             )
         if drawn_as is not None and options.format != "native":

@@ -10,6 +10,7 @@ from typing import cast
 
 import numpy as np
 
+from model.answers.cutout import NothingToCutError, cut_out_instances, cut_out_segments
 from model.answers.dialects.choice import native_masks, tell
 from model.answers.dialects.cvat import TooManyPixelsError
 from model.answers.drawing import encode_picture, overlay_instances, overlay_panoptic
@@ -23,7 +24,8 @@ from model.answers.json_answer import (
 from model.categories import Categories
 from model.pictures.decode import decode_image
 from model.structures import Instances, PanopticSegmentation
-from service.errors import TooLargeError
+from service.engine import Cutout
+from service.errors import OptionError, TooLargeError
 from service.image_refusals import image_refusals
 from service.json_bytes import to_json
 from service.pool.messages import BatchItem
@@ -49,7 +51,7 @@ def encode_answer(
     categories: Categories,
     before_each: Callable[[], None] = do_nothing,
 ) -> bytes:
-    """Return the picture's member of `images` as JSON, or its drawing.
+    """Return the picture's member of `images` as JSON, its drawing or what is cut out of it.
 
     Args:
         image: as it was decoded.
@@ -58,8 +60,13 @@ def encode_answer(
 
     Raises:
         TooLargeError: the answer would be.
+        OptionError: there is no such thing to cut out.
     """
     asked = item.asked
+    if asked.cutout is not None:
+        return encode_picture(
+            _cut_out(asked.cutout, image, result, categories, before_each), "image/png"
+        )
     if asked.picture_type is not None:
         if isinstance(result, Instances):
             drawing = overlay_instances(image, result, categories, before_each=before_each)
@@ -83,6 +90,24 @@ def encode_answer(
         return to_json(tell(answer, asked.format, asked.masks, before_each))
     except TooManyPixelsError as error:
         raise TooLargeError(str(error)) from None
+
+
+def _cut_out(
+    cutout: Cutout,
+    image: np.ndarray,
+    result: Instances | PanopticSegmentation,
+    categories: Categories,
+    before_each: Callable[[], None],
+) -> np.ndarray:
+    number, crop = cutout.number, cutout.crop
+    try:
+        if isinstance(result, Instances):
+            return cut_out_instances(
+                image, result, categories, number=number, crop=crop, before_each=before_each
+            )
+        return cut_out_segments(image, result, number=number, crop=crop)
+    except NothingToCutError as error:
+        raise OptionError(str(error)) from None
 
 
 def num_instances(result: Instances | PanopticSegmentation) -> int:

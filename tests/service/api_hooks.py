@@ -51,6 +51,10 @@ def _keep_apart(*options: dict[str, Any]) -> None:
         for given in options:
             given.pop("masks", None)
             given.pop("render", None)
+    if not any(given.get("render") == "cutout" for given in options):
+        for given in options:
+            for name in ("crop", "instance", "segment"):
+                given.pop(name, None)
 
 
 def _answerable(body: dict[str, Any], query: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from model.prediction.options import PredictOptions
 from model.presets import preset
 from service.app import create_app
 from service.configuration.settings import Settings
-from service.engine import Job, ModelInfo, PictureTask, Result
+from service.engine import Cutout, Job, ModelInfo, PictureTask, Result
 
 INSTANCE_MODEL = ModelInfo(
     name="R_50_3x",
@@ -46,13 +46,19 @@ def task_of(
     masks: Any = "rle",
     picture_type: str | None = None,
     dialect: Any = "native",
+    cutout: Cutout | None = None,
 ) -> PictureTask:
     """What a request without options asks of a picture, but for these."""
     predict = PredictOptions(
         score_threshold=score_threshold, max_instances=max_instances, category_ids=category_ids
     )
     return PictureTask(
-        task=task, predict=predict, masks=masks, picture_type=picture_type, format=dialect
+        task=task,
+        predict=predict,
+        masks=masks,
+        picture_type=picture_type,
+        format=dialect,
+        cutout=cutout,
     )
 
 

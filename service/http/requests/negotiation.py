@@ -11,12 +11,18 @@ from service.wording import quoted
 JPEG, PNG, JSON = "image/jpeg", "image/png", "application/json"
 
 
-def picture_type(render: Literal["json", "overlay"] | None, accept: str | None) -> str | None:
-    """Return the media type of the drawing to answer with, or None for JSON.
+Render = Literal["json", "overlay", "cutout"]
+
+
+def picture_type(render: Render | None, accept: str | None) -> str | None:
+    """Return the media type of the picture to answer with, or None for JSON.
 
     An explicit `render` decides; else it is a drawing if `Accept` rules JSON out and takes
-    JPEG or PNG. PNG is drawn only where it is preferred.
+    JPEG or PNG. PNG is drawn only where it is preferred; a cutout is always PNG, for which alone
+    knows transparency.
     """
+    if render == "cutout":
+        return PNG
     qualities = _parse_accept(accept or "*/*")
     png, jpeg = _quality(PNG, qualities), _quality(JPEG, qualities)
     drawn = PNG if png > jpeg else JPEG

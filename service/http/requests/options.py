@@ -13,14 +13,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from model.answers.dialects.choice import Dialect, Masks, masks_of
 from model.prediction.options import PredictOptions
-from service.engine import ModelInfo, PictureTask, Task
+from service.engine import Cutout, ModelInfo, PictureTask, Task
 from service.errors import OptionError
+from service.http.requests.negotiation import Render
 from service.wording import nearest, quoted
 
 # Of `classes`: they are looked up while others wait.
 MAX_CLASSES, MAX_CLASS_CHARACTERS = 10_000, 1000
 # What a JSON body has beside options.
 IMAGE_MEMBERS = ("images", "image")
+
+
+_CUTOUT_ALONE = frozenset({"crop", "instance", "segment"})
 
 
 class Options(BaseModel):
@@ -47,10 +51,16 @@ class Options(BaseModel):
         "ones in a JSON list; a text is a name before it is an id, a JSON number an id; by "
         "default all.",
     )
-    render: Literal["json", "overlay"] | None = Field(
+    render: Render | None = Field(
         None,
-        description="`overlay` answers a picture with masks, boxes and labels drawn; one image "
-        "only. By default `json`, or `overlay` where `Accept` takes only JPEG or PNG.",
+        description="`overlay` answers a picture with masks, boxes and labels drawn, `cutout` a "
+        "PNG that is transparent but for what was found; one image only. By default `json`, or "
+        "`overlay` where `Accept` takes only JPEG or PNG.",
+    )
+    crop: bool | None = Field(
+        None,
+        description="With `render=cutout`: to the least box around what is cut out; by default the "
+        "whole picture's size is kept.",
     )
     format: Dialect = Field(
         "native",
@@ -58,7 +68,9 @@ class Options(BaseModel):
         "its own way and takes only some of `masks`.",
     )
 
-    @field_validator("score_threshold", "max_instances", mode="before")
+    @field_validator(
+        "score_threshold", "max_instances", "instance", "segment", mode="before", check_fields=False
+    )
     @classmethod
     def _refuse_truth(cls, value: Any) -> Any:
         if isinstance(value, bool):
@@ -93,9 +105,24 @@ class SegmentOptions(Options):
         "rle", description="COCO run lengths, rings of x, y, or no mask at all."
     )
 
+    instance: int | None = Field(
+        None,
+        ge=0,
+        lt=1000,
+        description="With `render=cutout`: only this one, its place among the answer's `instances` "
+        "from 0; by default all together.",
+    )
+
 
 class PanopticOptions(Options):
     """What /panoptic can be asked."""
+
+    segment: int | None = Field(
+        None,
+        ge=1,
+        description="With `render=cutout`: only the segment of this id; by default all that is not "
+        "void.",
+    )
 
     masks: Literal["rle", "polygon", "png", "none"] = Field(
         "rle",
@@ -123,9 +150,29 @@ def read_options(
         members: the JSON body's members beside the images; null counts as not given.
         fields: of a form, as the query; an empty one counts as not given.
     Raises:
-        OptionError: unknown, out of range, given twice with different values, or masks that
-            the format cannot tell.
+        OptionError: unknown, out of range, given twice with different values, or what goes not
+            together.
     """
+    options = RECORDS[task](**_chosen(task, query, members, fields))
+    _check_masks(task, options)
+    for name in sorted(_CUTOUT_ALONE.intersection(options.model_fields_set)):
+        if options.render != "cutout":
+            raise OptionError(f"{name} is for render=cutout; ask for that, or leave {name} out")
+    return options
+
+
+def check_query(task: Task, query: Iterable[tuple[str, str]]) -> None:
+    """Raise OptionError for what no body beside that query can mend."""
+    _chosen(task, query, {}, ())
+
+
+def _chosen(
+    task: Task,
+    query: Iterable[tuple[str, str]],
+    members: Mapping[str, Any],
+    fields: Iterable[tuple[str, str]],
+) -> dict[str, Any]:
+    """Return the values that are given, each right in itself."""
     record = RECORDS[task]
     given: list[tuple[str, Any]] = [
         *_texts(record, query, "query parameter"),
@@ -144,9 +191,7 @@ def read_options(
                 "give it once"
             )
         chosen[name] = checked
-    options = record(**chosen)
-    _check_masks(task, options)
-    return options
+    return chosen
 
 
 def _texts(
@@ -172,14 +217,18 @@ def picture_task(
 
     Args:
         usual_threshold: where they name none.
-        picture_type: of the drawing to answer with; None: JSON.
+        picture_type: of the picture to answer with; None: JSON.
     Raises:
         OptionError: the model has not the classes.
     """
     threshold = options.score_threshold
     masks = _masks(task, options)
+    cutout = None
+    if options.render == "cutout":
+        number = options.instance if isinstance(options, SegmentOptions) else options.segment
+        cutout = Cutout(number=number, crop=bool(options.crop))
     if task == "segment":
-        needs_masks = masks != "none"
+        needs_masks = masks != "none" or cutout is not None
     else:  # a drawing and a PNG are made from the partition
         needs_masks = masks in ("rle", "polygon") and picture_type is None
     predict = PredictOptions(
@@ -194,6 +243,7 @@ def picture_task(
         masks=masks,
         picture_type=picture_type,
         format=options.format,
+        cutout=cutout,
     )
 
 

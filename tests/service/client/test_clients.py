@@ -71,6 +71,18 @@ def test_drawing_is_asked_for_by_its_media_type(kind: Kind) -> None:
 
 
 @both
+@pytest.mark.parametrize(("task", "name"), [("segment", "instance"), ("panoptic", "segment")])
+def test_one_thing_is_cut_out_by_its_number(kind: Kind, task: str, name: str) -> None:
+    with scripted(Step(body=b"cut")) as server:
+        options = {"number": 3, "task": task, "crop": True, "score_threshold": 0.2}
+        assert use(kind, server.url, "cutout", picture(), options=options) == b"cut"
+        use(kind, server.url, "cutout", picture())
+    one, all_of_it = [parse_qs(urlsplit(request.path).query) for request in server.requests]
+    assert one == {"render": ["cutout"], name: ["3"], "crop": ["true"], "score_threshold": ["0.2"]}
+    assert all_of_it == {"render": ["cutout"]}
+
+
+@both
 def test_full_server_is_asked_again_when_it_says(kind: Kind) -> None:
     full = Step(status=429, fields={"Retry-After": "1"}, body=problem(429))
     with scripted(full, OK) as server:
@@ -134,7 +146,7 @@ def test_server_that_is_not_there_is_sought_until_the_deadline(kind: Kind) -> No
     with pytest.raises(UnansweredError) as caught:
         use(kind, server.url, "segment", picture(), deadline_s=1)
     assert caught.value.num_tries > 1
-    assert isinstance(caught.value.__cause__, httpx.ConnectError)
+    assert isinstance(caught.value.__cause__, httpx.ConnectError | TimeoutError)
 
 
 @both

@@ -21,6 +21,7 @@ from service_fakes import (
     until,
 )
 
+from service.engine import Cutout
 from service.errors import QueueFullError
 from service.http.requests.negotiation import JPEG, PNG
 
@@ -156,6 +157,44 @@ def test_accept_of_several_lines_counts_as_one() -> None:
         headers = [("Content-Type", "image/jpeg"), *(("Accept", line) for line in lines)]
         answer = call(app_of(), "POST", "/segment", content=picture(), headers=headers)
         assert answer.headers["content-type"] == media_type
+
+
+@pytest.mark.parametrize(
+    ("url", "cutout"),
+    [
+        ("/segment?render=cutout", Cutout(number=None, crop=False)),
+        ("/segment?render=cutout&instance=3&crop=true", Cutout(number=3, crop=True)),
+        ("/panoptic?render=cutout&segment=3", Cutout(number=3, crop=False)),
+    ],
+)
+def test_cutout_answers_a_png_whatever_is_accepted(url: str, cutout: Cutout) -> None:
+    engine = FakeEngine()
+    engine.body = b"drawn"
+    answer = post_picture(engine, f"{url}&masks=none", headers={"Accept": JPEG})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, PNG)
+    assert answer.content == b"drawn"
+    asked = engine.jobs[0].asked
+    assert asked.cutout == cutout
+    assert not asked.is_brief
+    assert asked.predict.masks == (asked.task == "segment")
+
+
+def test_options_of_query_and_body_belong_together() -> None:
+    engine = FakeEngine()
+    files = {"image": picture()}
+    for url, field, value in (
+        ("/segment?instance=3", "render", "cutout"),
+        ("/panoptic?masks=polygon", "format", "labelstudio"),
+    ):
+        answer = call(app_of(engine), "POST", url, files=files, data={field: value})
+        assert answer.status_code == 200
+    assert engine.jobs[0].asked.cutout == Cutout(number=3, crop=False)
+
+
+def test_cutout_of_two_images_is_refused() -> None:
+    files = [("image", picture())] * 2
+    answer = call(app_of(), "POST", "/segment?render=cutout", files=files)
+    assert_problem(answer, 422, "render is 'cutout' for 2 images")
 
 
 def test_overlay_of_two_images_is_refused() -> None:

@@ -13,7 +13,14 @@ from service_fakes import PANOPTIC_MODEL, picture, task_of
 
 from model.answers.dialects.choice import Dialect, masks_of
 from model.structures import Instances, PanopticSegmentation, Segment
-from service.errors import NotAnImageError, ServiceError, TooLargeError, UnsupportedMediaError
+from service.engine import Cutout
+from service.errors import (
+    NotAnImageError,
+    OptionError,
+    ServiceError,
+    TooLargeError,
+    UnsupportedMediaError,
+)
 from service.http.openapi.dialect_schemas import (
     CocoPanopticAnnotation,
     CocoResults,
@@ -176,3 +183,18 @@ def test_picture_that_there_is_no_memory_for_is_too_large(monkeypatch: pytest.Mo
     monkeypatch.setattr(worker, "decode_image", fail)
     with pytest.raises(TooLargeError, match="send it smaller"):
         decode_picture(picture(), max_pixels=1000, max_side=100)
+
+
+@pytest.mark.parametrize("task", ["segment", "panoptic"])
+def test_cutout_is_a_png_with_transparency(task: str) -> None:
+    cutout = Cutout(number=0 if task == "segment" else 1, crop=False)
+    data = answer(task=task, picture_type="image/png", cutout=cutout)
+    with Image.open(io.BytesIO(data)) as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "RGBA", (8, 6))
+        assert np.array_equal(np.asarray(image)[..., 3], [[255] * 4 + [0] * 4] * 6)
+
+
+@pytest.mark.parametrize("task", ["segment", "panoptic"])
+def test_cutout_of_what_is_not_there_is_the_callers_mistake(task: str) -> None:
+    with pytest.raises(OptionError, match=r"^(instance|segment) is 9"):
+        answer(task=task, picture_type="image/png", cutout=Cutout(number=9, crop=True))

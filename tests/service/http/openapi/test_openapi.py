@@ -93,7 +93,7 @@ def test_every_option_is_documented_with_its_range(document: dict[str, Any], tas
     assert options["score_threshold"]["schema"]["minimum"] == 0
     assert options["score_threshold"]["schema"]["maximum"] == 1
     assert options["max_instances"]["schema"]["maximum"] == 1000
-    assert options["render"]["schema"]["enum"] == ["json", "overlay"]
+    assert options["render"]["schema"]["enum"] == ["json", "overlay", "cutout"]
     assert options["classes"]["schema"]["type"] == "array"
     assert options["format"]["schema"]["enum"] == list(get_args(Dialect))
 
