@@ -168,10 +168,11 @@ class Answer(OfPicture, frozen=True, kw_only=True, tag="answer"):
 
 
 class Refused(OfPicture, frozen=True, kw_only=True, tag="refused"):
-    """It is at fault itself. error, detail: of the `ServiceError`."""
+    """It is not answered. error, detail, retry_after_s: of the `ServiceError`."""
 
     error: str
     detail: str
+    retry_after_s: int | None = None
 
 
 class Dropped(OfPicture, frozen=True, kw_only=True, tag="dropped"):

@@ -9,6 +9,7 @@ from service.errors import (
     INTERNAL_DETAIL,
     CostlyImageError,
     InternalError,
+    QueueFullError,
     TooLargeError,
     by_kind,
 )
@@ -36,10 +37,11 @@ def settle(
         case Dropped():
             if request.unwanted:  # else it was answered for another of its pictures
                 metrics.dropped(request.unwanted)
-        case Refused(error=kind, detail=detail):
-            if kind == CostlyImageError.kind:
-                metrics.refused("costly_image")
-            request.fail(by_kind(kind)(detail).about_image(picture.index, picture.id))
+        case Refused(error=kind, detail=detail, retry_after_s=retry_after_s):
+            if kind in (CostlyImageError.kind, QueueFullError.kind):
+                metrics.refused(kind.replace("-", "_"))
+            refusal = by_kind(kind)(detail, retry_after_s=retry_after_s)
+            request.fail(refusal.about_image(picture.index, picture.id))
         case TooBig(pixels=pixels):
             room.has_no_memory(request.job.model, pixels, time.monotonic())
             error = TooLargeError("it needs more memory than this server has; send it smaller")

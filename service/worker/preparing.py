@@ -8,22 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
 from model.prediction.stages import StageTimes
 from model.structures import ImageBatch
-from service.errors import ServiceError
+from service.errors import QueueFullError, ServiceError
 from service.pool.arena import ArenaView
 from service.pool.messages import Batch, BatchItem
-from service.worker.aside import Aside, is_costly
+from service.worker.aside import CPU_S, Aside, is_costly
 from service.worker.failures import Failure, failure_of
 from service.worker.groups import DecodedPicture, Group, PreparedBatch, grouped
 from service.worker.models import LoadedModel
 from service.worker.pictures import decode_picture
 from service.worker.report import BatchReport, GiveUp, Send
 from service.worker.wanted import Wanted
+
+_CROWDED = "too many images wait already that take long to decode; send it later, or saved anew"
+# When one of those that wait is through at the latest.
+_CROWDED_RETRY_S = int(CPU_S)
 
 
 class Decode(Protocol):
@@ -109,10 +114,15 @@ class Preparer:
         costly: list[tuple[BatchItem, bytes]] = []
         for item in items:
             data = bytes(self._arena.read(item.offset, item.length))
-            (costly if is_costly(data) else at_once).append((item, data))
+            if not is_costly(data):
+                at_once.append((item, data))
+            elif self._aside.let_in(data):
+                costly.append((item, data))
+            else:
+                report.refuse(item, QueueFullError(_CROWDED, retry_after_s=_CROWDED_RETRY_S))
         report.put_aside(len(costly))
         for item, data in costly:
-            self._aside.threads.submit(self._prepare_aside, model, item, data, report)
+            self._aside.start(data, partial(self._prepare_aside, model, item, data, report))
         return at_once
 
     def _prepare_aside(

@@ -94,8 +94,15 @@ class BatchReport:
         self._close(Answer(item=item.number, num_instances=num_instances, seconds=seconds), body)
 
     def refuse(self, item: BatchItem, error: ServiceError) -> None:
-        """Close a picture that is at fault itself."""
-        self._close(Refused(item=item.number, error=error.kind, detail=error.detail))
+        """Close a picture that is at fault itself, or for which there is no room."""
+        self._close(
+            Refused(
+                item=item.number,
+                error=error.kind,
+                detail=error.detail,
+                retry_after_s=error.retry_after_s,
+            )
+        )
 
     def drop(self, item: BatchItem) -> None:
         """Close a picture that nobody waits for."""

@@ -1,12 +1,13 @@
 """A worker process without a network: answers by what a picture's bytes say.
 
 A picture is text: "ok", "slow 0.5", "until FILE", when there is one, "die", "kill", "hang",
-"freeze", "refuse", "defect", "too_big", "fatal", "forget", "nonsense", "confused", "linger 2",
-"edition", "draw 2", which takes as long beside the device, and "draw", which never ends; or a real
-one, which is answered with its size and no instances, after as many seconds as its width has
-hundreds of pixels. `--fail-load TEXT` and `--die-loading` end it early; weights called "slow" never
-load, and weights that are a file have its text as their digest. A worker with `--deaf yes` does not
-stop when told to, one with `--bad-canary FILE` fails its canary while there is such a file.
+"freeze", "refuse", "crowded", "defect", "too_big", "fatal", "forget", "nonsense", "confused",
+"linger 2", "edition", "draw 2", which takes as long beside the device, and "draw", which never
+ends; or a real one, which is answered with its size and no instances, after as many seconds as its
+width has hundreds of pixels. `--fail-load TEXT` and `--die-loading` end it early; weights called
+"slow" never load, and weights that are a file have its text as their digest. A worker with `--deaf
+yes` does not stop when told to, one with `--bad-canary FILE` fails its canary while there is such a
+file.
 """
 
 from __future__ import annotations
@@ -175,6 +176,11 @@ class FakeWorker:
                 company = self._sha
             case "refuse":
                 self._socket.send(Refused(item=item, error="not-an-image", detail="no."))
+                return
+            case "crowded":
+                self._socket.send(
+                    Refused(item=item, error="queue-full", detail="later.", retry_after_s=8)
+                )
                 return
             case "defect":
                 self._socket.send(Defect(item=item, text="a secret"))

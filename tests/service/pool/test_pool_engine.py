@@ -359,6 +359,18 @@ def test_costly_pictures_keep_nobody_waiting_and_teach_nothing(tmp_path: Path) -
     with_engine(play, max_batch_images=1)
 
 
+def test_worker_without_room_for_a_picture_is_told_as_a_full_queue() -> None:
+    async def play(engine: PoolEngine) -> None:
+        outcome = await outcome_of(engine, "crowded")
+        assert isinstance(outcome, QueueFullError)
+        assert (outcome.detail, outcome.retry_after_s) == ("image 0 ('0'): later.", 8)
+        labels = {"reason": "queue_full"}
+        counted = engine._metrics._registry.get_sample_value("blendmask_refused_total", labels)
+        assert counted == 1
+
+    with_engine(play)
+
+
 def test_a_drawing_without_end_is_found_when_nobody_can_wait_for_it_any_more() -> None:
     async def play(engine: PoolEngine) -> None:
         pid = pid_of(await engine.submit(job_of("ok")))

@@ -223,6 +223,21 @@ def test_picture_that_takes_too_long_is_cut_off_and_the_worker_goes_on(
     assert bench.kinds() == {0: Answer}
 
 
+def test_costly_picture_that_would_wait_for_too_long_is_refused_at_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aside, "_expected_s", lambda data: 8.0)
+    told = bench.run([picture(8, 6)] * 5, num_aside=3)
+    assert bench.kinds() == {0: Answer, 1: Answer, 2: Answer, 3: Refused, 4: Refused}
+    refused = [said for said in told if isinstance(said, Refused)]
+    assert {(said.error, said.retry_after_s) for said in refused} == {("queue-full", 8)}
+    assert told.index(refused[-1]) < min(told.index(s) for s in told if isinstance(s, Answer))
+
+    bench.sent.clear()
+    bench.run([picture(8, 6)] * 3, num_aside=3)
+    assert bench.kinds() == {0: Answer, 1: Answer, 2: Answer}
+
+
 def test_damaged_picture_is_not_costly() -> None:
     assert not aside.is_costly(b"GIF89a\1\0\1\0")
     assert not aside.is_costly(picture(8, 6))
