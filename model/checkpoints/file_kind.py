@@ -37,6 +37,8 @@ def file_kind(path: Path) -> FileKind:
         ValueError: it is none, or it cannot be read; one sentence says what it is instead.
     """
     try:
+        if path.is_fifo():
+            raise ValueError(f"{path} is a pipe; a weights file would be right")
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except OSError as error:

@@ -26,6 +26,7 @@ from model.presets import PRESETS
 logger = logging.getLogger(__name__)
 
 _NAMED_IN_AN_ERROR = 10
+_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,10 +151,10 @@ def check_finite(tensors: Mapping[str, Tensor]) -> None:
 
 def _check_types(tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
-        if not tensor.is_floating_point() and not is_training_only(name):
+        if tensor.dtype not in _TYPES and not is_training_only(name):
             raise ValueError(
                 f"the tensor {name} is of type {str(tensor.dtype).removeprefix('torch.')}; "
-                "a floating-point type would be right"
+                f"{', '.join(str(t).removeprefix('torch.') for t in _TYPES)} would be right"
             )
 
 

@@ -16,6 +16,10 @@ from model.checkpoints.unpickle import read_pickle, read_torch
 from model.checkpoints.wrappers import Choice, bare_names, network_in
 from model.files import sha256_of, unreadable
 
+# How much larger than the file its tensors may be: views may share numbers, but not without end.
+_MOST_COPIES = 8
+_FREE_BYTES = 1 << 20
+
 
 @dataclass(frozen=True, kw_only=True)
 class TensorFile:
@@ -54,7 +58,7 @@ def read_tensor_file(path: Path, *, member: str | None = None) -> TensorFile:
     else:
         content = read_torch(path, zipped=kind == "torch_zip")
     try:
-        tensors = _network_of(content, Choice(member))
+        tensors = _network_of(content, Choice(member), path.stat().st_size)
     except ValueError as error:
         raise ValueError(f"{path} cannot be used: {error}") from None
     except (AttributeError, TypeError) as error:
@@ -74,12 +78,37 @@ def _read_safetensors(path: Path) -> tuple[object, dict[str, str]]:
         raise ValueError(f"{path} is truncated or damaged ({error})") from None
 
 
-def _network_of(content: object, choice: Choice) -> dict[str, Tensor]:
+def _network_of(content: object, choice: Choice, file_bytes: int) -> dict[str, Tensor]:
     """Return a network's tensors, copied out of the file, by their names without wrappers'."""
     tensors = _tensors_in(network_in(content, choice))
     names = bare_names(tensors, choice)
     choice.check_met()
-    return {new: tensors[old] for old, new in names.items()}
+    for name in names:
+        _check_plain(name, tensors[name])
+    needed = sum(tensors[name].nbytes for name in names)
+    if needed > _MOST_COPIES * file_bytes + _FREE_BYTES:
+        raise ValueError(
+            f"its tensors share their numbers: they would take {needed:,} bytes and the file has "
+            f"{file_bytes:,}; tensors cloned before they are saved would be right"
+        )
+    return {
+        new: tensors[old].clone(memory_format=torch.contiguous_format) for old, new in names.items()
+    }
+
+
+def _check_plain(name: str, tensor: Tensor) -> None:
+    """Raise unless the tensor is a dense one whose numbers are in the file, and can be named."""
+    if not name.isprintable():
+        raise ValueError(f"a tensor is called {name!r}; a printable name would be right")
+    if tensor.is_meta:
+        what = "has no numbers: it was saved from the meta device"
+    elif tensor.is_quantized:
+        what = "is quantised"
+    elif tensor.is_nested or tensor.layout != torch.strided:
+        what = "is sparse or nested"
+    else:
+        return
+    raise ValueError(f"the tensor {name} {what}; a dense one of floating point would be right")
 
 
 def _tensors_in(content: object) -> dict[str, Tensor]:
@@ -95,7 +124,7 @@ def _tensors_in(content: object) -> dict[str, Tensor]:
         if isinstance(value, PickledArray):
             tensors[str(name)] = torch.from_numpy(value.array)
         elif isinstance(value, Tensor):
-            tensors[str(name)] = value.detach().clone(memory_format=torch.contiguous_format)
+            tensors[str(name)] = value.detach()
     if not tensors:
         members = ", ".join(map(repr, list(content)[:5])) or "nothing"
         raise ValueError(f"it has no tensors in it; it has {members}")

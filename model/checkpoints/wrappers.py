@@ -38,6 +38,8 @@ _MEMBERS = (
     "teacher",
 )
 _DEEPEST = 4
+# Whether the mapping of that id, met at that depth, holds tensors.
+_Known = dict[tuple[int, int], bool]
 # What every detector that BlendMask is a kin of has; what stands before it is a wrapper's.
 _BACKBONE = re.compile(r"^(.*?)backbone\.(?:bottom_up|body)\.")
 _WRAPPER_WORDS = frozenset((*_MEMBERS, "_forward_module"))
@@ -81,10 +83,13 @@ def network_in(content: object, choice: Choice) -> object:
     Raises:
         ValueError: there are several, and none of them is wanted.
     """
-    while isinstance(content, Mapping):
-        found = [name for name in _MEMBERS if _holds_tensors(content.get(name))]
+    known: _Known = {}
+    for _ in range(_DEEPEST + 1):
+        if not isinstance(content, Mapping):
+            break
+        found = [name for name in _MEMBERS if _holds_tensors(content.get(name), known)]
         if not found and not any(_is_tensor(value) for value in content.values()):
-            found = [name for name, value in content.items() if _holds_tensors(value)]
+            found = [name for name, value in content.items() if _holds_tensors(value, known)]
         if not found:
             break
         content = content[choice.among(found)]
@@ -127,12 +132,19 @@ def _shared_prefix(names: Iterable[str]) -> str:
     return prefix
 
 
-def _holds_tensors(value: object, depth: int = 0) -> bool:
-    """Whether it is a network's tensors by name, or holds such; an optimiser's state is not."""
+def _holds_tensors(value: object, known: _Known, depth: int = 0) -> bool:
+    """Whether it is a network's tensors by name, or holds such; an optimiser's state is not.
+
+    Args:
+        known: what was found before: members that share members are searched once each.
+    """
     if not isinstance(value, Mapping) or "param_groups" in value or depth == _DEEPEST:
         return False
-    members = [v for name, v in value.items() if isinstance(name, str)]
-    return any(_is_tensor(v) or _holds_tensors(v, depth + 1) for v in members)
+    key = (id(value), depth)
+    if key not in known:
+        members = [v for name, v in value.items() if isinstance(name, str)]
+        known[key] = any(_is_tensor(v) or _holds_tensors(v, known, depth + 1) for v in members)
+    return known[key]
 
 
 def _is_tensor(value: object) -> bool:
