@@ -8,7 +8,7 @@ PORT ?= 8000
 DATA ?=
 PHOTOS ?= tests/golden/_images
 
-.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation page-test test-gpu overfit demo-weights small-2-weights bench-train bench-serve test-chaos fuzz-images image-test release-check sbom test-lowest test-newest k8s-test watch-test rollout-test docs lint format clean
+.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation page-test test-gpu overfit demo-weights small-2-weights bench-train bench-serve test-chaos fuzz-images image-test release-check sbom test-lowest test-newest k8s-test labelling-test watch-test rollout-test docs lint format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -144,6 +144,16 @@ watch-test: install ## Alerts, dashboard and scalers against a real Prometheus a
 
 rollout-test: install ## Two servers behind nginx, replaced one after the other under load; nothing is lost
 	$(BIN)/python tests/rollout/rehearse.py
+
+# The tools' packages are large and apart from the project's environment.
+LABELLING_TOOLS := build/labelling-tools
+$(LABELLING_TOOLS)/.installed: tests/labelling/requirements.txt
+	$(PYTHON) -m venv $(LABELLING_TOOLS)
+	$(LABELLING_TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/labelling/requirements.txt
+	@touch $@
+
+labelling-test: install $(LABELLING_TOOLS)/.installed ## Answers and backends by Label Studio's, CVAT's and FiftyOne's own packages
+	LABELLING_TOOLS=$(CURDIR)/$(LABELLING_TOOLS) $(BIN)/python -m pytest tests/labelling
 
 docs: install ## The pages of docs/ as a site, in build/site
 	@$(BIN)/python -c 'import material' 2>/dev/null || $(PIP) --no-build-isolation --editable '.[docs]'

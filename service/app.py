@@ -29,6 +29,8 @@ from service.http.problems import install_problem_handlers
 from service.http.requests.negotiation import JSON
 from service.http.routes import SegmentationRoutes
 from service.http.tools.convert_routes import ConvertRoutes
+from service.http.tools.cvat_routes import CvatRoutes
+from service.http.tools.labelstudio_routes import LabelStudioRoutes
 from service.json_bytes import to_json
 from service.keyring import Keyring, open_keyring
 from service.watch.loop_lag import sample_lag
@@ -77,10 +79,14 @@ def create_app(
         redirect_slashes=False,
         dependencies=[Depends(doorkeeper)],
     )
-    SegmentationRoutes(settings, engine).add_to(app)
+    segmentation = SegmentationRoutes(settings, engine)
+    segmentation.add_to(app)
     InfoRoutes(settings, engine, metrics).add_to(app)
     if settings.convert:
         ConvertRoutes(settings).add_to(app)
+    if settings.labelling_tools:
+        LabelStudioRoutes(settings, engine, segmentation).add_to(app)
+        CvatRoutes(segmentation).add_to(app)
     if settings.page:
         PageRoutes().add_to(app)
     if settings.admin:

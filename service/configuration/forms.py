@@ -121,6 +121,12 @@ def _check_file(path: Path) -> Path:
     return path
 
 
+def _check_folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise ValueError("there is no such folder")
+    return path
+
+
 Bytes = Annotated[int, BeforeValidator(_read_bytes)]
 Devices = Annotated[tuple[str, ...], BeforeValidator(_split_commas), AfterValidator(_check_devices)]
 Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(_split_commas), AfterValidator(_check_keys)]
@@ -129,6 +135,7 @@ Origins = Annotated[tuple[str, ...], BeforeValidator(_split_commas), AfterValida
 Name = Annotated[str, AfterValidator(_check_name)]
 Overrides = Annotated[tuple[str, ...], BeforeValidator(_split_words), AfterValidator(_check_pairs)]
 ExistingFile = Annotated[Path, AfterValidator(_check_file)]
+ExistingFolder = Annotated[Path, AfterValidator(_check_folder)]
 # (height, width) of a picture, written WIDTHxHEIGHT.
 Size = Annotated[tuple[int, int], BeforeValidator(_read_size)]
 Sizes = Annotated[tuple[Size, ...], BeforeValidator(_split_commas)]

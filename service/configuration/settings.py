@@ -1,7 +1,8 @@
 """What the operator decides: one frozen record, the schema of flags, variables and the TOML file.
 
 A setting `max_pixels` is the flag `--max-pixels`, the variable `BLENDMASK_MAX_PIXELS` and the key
-`max_pixels`. `sources.py` reads them; nothing here looks at the environment.
+`max_pixels`. `sources.py` reads them; nothing here looks at the environment. Long because it is
+one table.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from service.configuration.forms import (
     Bytes,
     Devices,
     ExistingFile,
+    ExistingFolder,
     Hosts,
     Keys,
     Name,
@@ -117,6 +119,10 @@ class Settings(BaseSettings):
         ge=1,
     )
     convert: bool = _http(False, "serve POST /convert: masks into other forms, no model")
+    labelling_tools: bool = _http(False, "serve backends of Label Studio and CVAT")
+    labelstudio_uploads: ExistingFolder | None = _http(
+        None, "folder of Label Studio's uploads, to read what its tasks name there"
+    )
     page: bool = _http(True, "serve the page at /, to try the models with pictures of one's own")
     max_body_bytes: Bytes = _http(32 * 2**20, "largest request body", ge=1)
     max_images: int = _http(16, "most images in one request", ge=1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+from contextlib import suppress
+
 from starlette.requests import Request
 
 from service.errors import KeyRequiredError, UnavailableError
@@ -55,5 +58,8 @@ def open_paths(*, guards_metrics: bool) -> frozenset[str]:
 def _candidates(request: Request) -> list[str]:
     """Return what may be a key: a proxy's or a client's own bearer token may come beside ours."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    bearer = token.strip() if scheme.lower() == "bearer" else ""
-    return [*([bearer] if bearer else []), *request.headers.getlist("x-api-key")[:1]]
+    told = token.strip() if scheme.lower() == "bearer" else ""
+    if scheme.lower() == "basic":  # of tools that know no other: the password is the key
+        with suppress(ValueError):
+            told = b64decode(token.strip(), validate=True).decode().partition(":")[2]
+    return [*([told] if told else []), *request.headers.getlist("x-api-key")[:1]]

@@ -38,6 +38,7 @@ from service.wording import quoted
 RETRY_S = 5
 # Up to 32 MiB of base64 or form data would be too much for the event loop; so much is not.
 _PARSED_AT_ONCE_BYTES = 256 * 2**10
+ReadBody = Callable[[bytes], Body]
 
 
 class DirectRoute(APIRoute):
@@ -79,13 +80,18 @@ class SegmentationRoutes:
 
     async def segment(self, request: Request) -> Response:
         """Answer with instances."""
-        return await self._answer("segment", request)
+        return await self.answer("segment", request)
 
     async def panoptic(self, request: Request) -> Response:
         """Answer with a partition into things and stuff."""
-        return await self._answer("panoptic", request)
+        return await self.answer("panoptic", request)
 
-    async def _answer(self, task: Task, request: Request) -> Response:
+    async def answer(self, task: Task, request: Request, read: ReadBody | None = None) -> Response:
+        """Answer a request.
+
+        Args:
+            read: takes its body apart, in a thread; None: as the content's type says.
+        """
         allowed_s = time_allowed_s(
             request.headers.get("x-request-timeout"), self._settings.deadline_s
         )
@@ -93,7 +99,7 @@ class SegmentationRoutes:
         try:
             async with asyncio.timeout(allowed_s) as limit:
                 with self._room.hold() as hold:
-                    job = await self._receive_job(task, request, hold, deadline)
+                    job = await self._receive_job(task, request, hold, deadline, read)
                 result = await while_connected(request.receive, self._engine.submit(job))
         except TimeoutError:
             if not limit.expired():
@@ -110,12 +116,14 @@ class SegmentationRoutes:
             answer = join_answers(job.asked, result.model, result.bodies)
         return Response(answer, media_type=JSON)
 
-    async def _receive_job(self, task: Task, request: Request, hold: Hold, deadline: float) -> Job:
+    async def _receive_job(
+        self, task: Task, request: Request, hold: Hold, deadline: float, foreign: ReadBody | None
+    ) -> Job:
         """Judge everything that can be judged without decoding, the cheapest first."""
         require_models(self._engine)
         query = request.query_params.multi_items()
         check_query(task, query)  # before the upload, which may be long
-        read = choose_reader(
+        read = foreign or choose_reader(
             request.headers.get("content-type"),
             request.headers.get("content-encoding"),
             max_images=self._settings.max_images,
@@ -127,7 +135,7 @@ class SegmentationRoutes:
                 request, hold, self._settings.max_body_bytes, self._settings.body_timeout_s
             )
         with context.measure("parse"):
-            if len(data) <= _PARSED_AT_ONCE_BYTES:
+            if len(data) <= _PARSED_AT_ONCE_BYTES and foreign is None:
                 options, pictures, urls = self._parse(task, query, read, data)
             else:
                 options, pictures, urls = await asyncio.to_thread(
@@ -148,7 +156,7 @@ class SegmentationRoutes:
         self,
         task: Task,
         query: Sequence[tuple[str, str]],
-        read: Callable[[bytes], Body],
+        read: ReadBody,
         data: bytes,
     ) -> tuple[SegmentOptions | PanopticOptions, tuple[Picture, ...], dict[int, str]]:
         body = read(data)

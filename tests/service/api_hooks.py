@@ -13,6 +13,13 @@ from service.http.openapi import examples
 
 PICTURES = [picture(8, 6, kind) for kind in ("JPEG", "PNG", "WEBP", "BMP", "TIFF")]
 
+# What a schema says too little of.
+BODIES = {
+    "/convert": examples.CONVERSION,
+    "/cvat": examples.CVAT,
+    "/labelstudio/predict": examples.LABELSTUDIO,
+}
+
 for media_type in ("jpeg", "png", "webp", "bmp", "tiff"):
     schemathesis.openapi.media_type(f"image/{media_type}", st.sampled_from(PICTURES))
 schemathesis.openapi.media_type("application/octet-stream", st.sampled_from(PICTURES))
@@ -21,7 +28,7 @@ schemathesis.openapi.media_type("application/octet-stream", st.sampled_from(PICT
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """Make a request that fits its schema one that can be answered, and in time."""
-    if case.operation.path not in ("/segment", "/panoptic", "/convert"):
+    if case.operation.path not in ("/segment", "/panoptic", *BODIES):
         return
     if _is_positive(case.headers.get("X-Request-Timeout", "")):
         case.headers["X-Request-Timeout"] = "20"
@@ -31,9 +38,9 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     if "format" in query:  # not every format has every form of masks, and no drawing has one
         for name in ("masks", "render"):
             query.pop(name, None)
-    if case.operation.path == "/convert":
+    if case.operation.path in BODIES:
         query.pop("masks", None)
-        case.body = examples.CONVERSION
+        case.body = BODIES[case.operation.path]
         return
     if "classes" in query:
         query["classes"] = ["bus"]

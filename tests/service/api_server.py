@@ -59,7 +59,9 @@ def _fill_masks(image: dict[str, Any]) -> None:
 
 
 def main(file: Path) -> None:
-    settings = Settings(admin=True, convert=True, body_timeout_s=5, head_timeout_s=5)
+    settings = Settings(
+        admin=True, convert=True, labelling_tools=True, body_timeout_s=5, head_timeout_s=5
+    )
     config = uvicorn.Config(
         create_app(settings, ExampleEngine([INSTANCE_MODEL, PANOPTIC_MODEL])),
         http=guarded_protocol(settings),

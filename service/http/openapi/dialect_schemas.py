@@ -106,10 +106,11 @@ class LabelStudioRegion(Wire):
 
 
 class LabelStudioPrediction(Wire):
-    """One image's regions."""
+    """One image's regions. model_version: of a backend's only."""
 
     result: list[LabelStudioRegion]
     score: float
+    model_version: str | None = None
 
 
 class LabelStudioAnswer(Wire):

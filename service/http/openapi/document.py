@@ -25,6 +25,13 @@ from service.http.openapi.schemas import (
     SegmentAnswer,
     SegmentRequest,
 )
+from service.http.openapi.tool_operations import (
+    CvatRequest,
+    LabelStudioHealth,
+    LabelStudioRequest,
+    LabelStudioSetup,
+    labelling_tools,
+)
 from service.http.requests.bodies import FORM_TYPE, JSON_TYPE, PART_NAMES, RAW_TYPES
 from service.http.requests.negotiation import JPEG, PNG
 from service.http.requests.options import RECORDS
@@ -65,6 +72,7 @@ def document(title: str, version: str, settings: Settings, *, has_keys: bool) ->
         *(SegmentAnswer, PanopticAnswer, SegmentRequest, PanopticRequest),
         *(ModelList, ModelDescription, Health, Problem),
         *(CocoResults, CocoPanoptic, ConversionRequest),
+        *(CvatRequest, LabelStudioRequest, LabelStudioSetup, LabelStudioHealth),
         *SHARED,
     )
     _, schemas = models_json_schema(
@@ -84,6 +92,8 @@ def document(title: str, version: str, settings: Settings, *, has_keys: bool) ->
     }
     if settings.convert:
         paths["/convert"] = {"post": convert(_header_parameters(settings))}
+    if settings.labelling_tools:
+        paths |= labelling_tools(_header_parameters(settings))
     if settings.admin:
         paths["/admin/reload"] = {
             "post": get("reload", "Load weights and keys anew", "ModelList", (409, 500, 503))

@@ -88,6 +88,14 @@ CONVERSION: dict[str, Any] = {
     ]
 }
 
+CVAT: dict[str, Any] = {"image": _PICTURE, "threshold": 0.5}
+
+LABELSTUDIO: dict[str, Any] = {
+    "tasks": [{"id": 7, "data": {"image": f"data:image/png;base64,{_PICTURE}"}}],
+    "label_config": '<View><Image name="photo" value="$image"/><BrushLabels name="what" '
+    'toName="photo"><Label value="Bus"/></BrushLabels></View>',
+}
+
 _DETAILS = {
     400: "image 1 ('b.jpg'): the JPEG picture is truncated inside its header",
     401: "an API key is required; send it as Authorization: Bearer <key> or X-API-Key: <key>",
