@@ -51,11 +51,13 @@ def decode_jpeg(data: bytes) -> np.ndarray:
     return np.array(inks.convert("RGB"))
 
 
-def check_jpeg(data: bytes, height: int, width: int) -> None:
+def check_jpeg(data: bytes, height: int, width: int, *, most_rows: int) -> None:
     """Return if a JPEG inside another format has all of its pixels, and as many as it must.
 
     Planes may have lower resolution. The pixels are decoded to an eighth of their size.
 
+    Args:
+        most_rows: that it may have, as a last strip that is as high as the others.
     Raises:
         ImageError: it has not, or more scans than any encoder makes.
     """
@@ -65,7 +67,7 @@ def check_jpeg(data: bytes, height: int, width: int) -> None:
         its_height, its_width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
     except ValueError:
         raise _damaged() from None
-    if its_height < height or its_width < width:
+    if not height <= its_height <= most_rows or its_width != width:
         raise _damaged()
     space = "CMYK" if colours in ("CMYK", "YCCK") else "GRAY"
     pixels = np.empty((its_height, its_width, 4 if space == "CMYK" else 1), np.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -283,3 +284,86 @@ def test_zstandard_that_this_pillow_lacks_is_named(
     monkeypatch.setattr(decode, "has_zstandard", lambda: False)
     with pytest.raises(UnsupportedImageError, match="Zstandard inside"):
         decode_image(data)
+
+
+def by_hand(
+    size: tuple[int, int],
+    strip_rows: int,
+    compression: int,
+    strips: bytes,
+    places: list[tuple[int, int]],
+) -> bytes:
+    """Grey, of strips that lie anywhere in the bytes. size: width and height."""
+    start = 8 + len(strips) + len(strips) % 2
+    count = len(places)
+    values = struct.pack(f"<{count}I", *(8 + offset for offset, _ in places))
+    values += struct.pack(f"<{count}I", *(length for _, length in places))
+    entries = (
+        *((256, 4, 1, size[0]), (257, 4, 1, size[1]), (258, 3, 1, 8), (259, 3, 1, compression)),
+        *((262, 3, 1, 1), (273, 4, count, start), (277, 3, 1, 1), (278, 4, 1, strip_rows)),
+        (279, 4, count, start + 4 * count),
+    )
+    head = struct.pack("<2sHI", b"II", 42, start + len(values)) + strips.ljust(start - 8, b"\0")
+    directory = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return head + values + struct.pack("<H", len(entries)) + directory + bytes(4)
+
+
+def jpeg(width: int, height: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (width, height), 90).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def test_jpegs_larger_than_their_strips_are_refused_before_any_is_decoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    large = jpeg(800, 600)
+    monkeypatch.setattr("simplejpeg.decode_jpeg", None)
+    with pytest.raises(ImageError, match="JPEG picture is truncated or damaged"):
+        decode_image(by_hand((16, 20), 1, 7, large, [(0, len(large))] * 20))
+
+
+@pytest.mark.parametrize("compression", [5, 7, 8, 32773, *[50000] * has_zstandard()])
+def test_strips_that_lie_over_each_other_are_refused(compression: int) -> None:
+    strips = jpeg(16, 1) + bytes(2_000_000)
+    data = by_hand((16, 500), 1, compression, strips, [(0, len(strips))] * 500)
+    with pytest.raises(ImageError, match="lie over each other"):
+        decode_image(data)
+
+
+def test_equal_strips_may_be_one() -> None:
+    for compression, strip in ((7, jpeg(16, 4)), (8, zlib.compress(bytes([90]) * 64))):
+        data = by_hand((16, 400), 4, compression, strip, [(0, len(strip))] * 100)
+        assert decode_image(data).mean() == 90
+
+
+def test_the_last_jpeg_may_be_as_high_as_the_others() -> None:
+    strip = jpeg(16, 8)
+    data = by_hand((16, 20), 8, 7, strip, [(0, len(strip))] * 3)
+    assert decode_image(data).shape == (20, 16, 3)
+
+
+@pytest.mark.parametrize("predictor", [False, True])
+@pytest.mark.parametrize("tile", TILES)
+def test_deflate_with_a_hole_is_damaged(tile: Any, *, predictor: bool) -> None:
+    rows, columns = np.mgrid[:97, :131]
+    slopes = np.stack([columns * 3, rows * 2, rows + columns], axis=-1).astype(np.uint8)
+    options = {"photometric": "rgb", "compression": "deflate", "tile": tile, "rowsperstrip": 97}
+    data = tiff((slopes, {**options, "predictor": predictor}))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        (page,) = file.pages
+        place, length = page.dataoffsets[0], page.databytecounts[0]
+    half = place + length // 2
+    np.testing.assert_array_equal(decode_image(data), slopes)
+    with pytest.raises(ImageError, match="damaged"):
+        decode_image(data[:half] + bytes(place + length - half) + data[place + length :])
+    wrong_sum = bytes([data[place + length - 1] ^ 1])
+    with pytest.raises(ImageError, match="damaged"):
+        decode_image(data[: place + length - 1] + wrong_sum + data[place + length :])
+
+
+def test_deflate_may_lack_its_checksum_or_have_more_rows() -> None:
+    rows = bytes([90]) * 160
+    for packed in (zlib.compress(rows)[:-4], zlib.compress(rows + bytes(32))):
+        data = by_hand((16, 20), 10, 8, packed, [(0, len(packed))] * 2)
+        assert decode_image(data).mean() == 90
