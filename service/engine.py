@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 from model.answers.dialects.choice import Dialect, Masks
 from model.categories import Categories
 from model.config import ModelConfig
+from model.pictures.background import Background
 from model.prediction.options import PredictOptions
 
 Task = Literal["segment", "panoptic"]
@@ -62,6 +63,7 @@ class PictureTask:
     picture_type: media type of the picture to answer with; None answers JSON.
     format: whose JSON it is.
     cutout: what that picture shows, if it is no drawing.
+    background: what shows where the caller's picture is transparent; None drops its alpha.
     """
 
     task: Task
@@ -70,6 +72,7 @@ class PictureTask:
     picture_type: str | None
     format: Dialect = "native"
     cutout: Cutout | None = None
+    background: Background | None = None
 
     @property
     def is_brief(self) -> bool:

@@ -13,6 +13,7 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from model.pictures.background import Background, put_on
 from model.pictures.errors import ImageError, ImageTooLargeError, UnsupportedImageError
 from model.pictures.exif import exif_orientation
 from model.pictures.header import ImageHeader, read_header
@@ -83,16 +84,22 @@ _FILE_CLASSES: dict[str, type[ImageFile]] = {
 
 
 def decode_image(
-    data: bytes, *, max_pixels: int | None = None, max_side: int | None = None
+    data: bytes,
+    *,
+    max_pixels: int | None = None,
+    max_side: int | None = None,
+    background: Background | None = None,
 ) -> np.ndarray:
     """Return the upright picture: RGB uint8 (H, W, 3), C-contiguous, writable.
 
     EXIF orientation is applied. Of an animation or of many pages, the first. Alpha is dropped,
-    not blended (as the original does it); 16-bit grey becomes round(value / 257).
+    not blended (as the original does it), unless there is a background to show through; 16-bit
+    grey becomes round(value / 257).
 
     Args:
         data: the encoded bytes.
         max_pixels, max_side: limits, judged from the header before anything is decoded.
+        background: what shows where the picture is transparent. 16-bit grey never is.
     Raises:
         ImageTooLargeError: the header gives more than a limit.
         UnsupportedImageError: another format, or samples that are not 1 to 16 bit integers.
@@ -101,7 +108,7 @@ def decode_image(
     header = read_header(data)
     _check_size(header, max_pixels, max_side)
     try:
-        upright = _decode(data, header)
+        upright = _decode(data, header, background)
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -158,20 +165,23 @@ def _check_size(header: ImageHeader, max_pixels: int | None, max_side: int | Non
         )
 
 
-def _decode(data: bytes, header: ImageHeader) -> np.ndarray:
+def _decode(data: bytes, header: ImageHeader, background: Background | None) -> np.ndarray:
     if header.format == "TIFF":
-        return _decode_tiff(data, header)  # Pillow itself turns it upright
+        return _decode_tiff(data, header, background)  # Pillow itself turns it upright
     if header.format == "JPEG":
         check_jpeg_end(data)
         check_scans(data)
         pixels = decode_jpeg(data)
     else:
-        pixels = _decode_with_pillow(pixel_chunks(data) if header.format == "PNG" else data, header)
+        chunks = pixel_chunks(data) if header.format == "PNG" else data
+        pixels = _decode_with_pillow(chunks, header, background)
     turn = _UPRIGHT.get(header.orientation)
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 
-def _decode_with_pillow(data: bytes, header: ImageHeader) -> np.ndarray:
+def _decode_with_pillow(
+    data: bytes, header: ImageHeader, background: Background | None
+) -> np.ndarray:
     """Return the pixels as stored."""
     try:
         opened = _FILE_CLASSES[header.format](io.BytesIO(data))
@@ -187,10 +197,10 @@ def _decode_with_pillow(data: bytes, header: ImageHeader) -> np.ndarray:
         image.load()
         if isinstance(image, PngFile):
             check_rows(image, data)
-        return np.array(_rgb(image, header.format))
+        return np.array(_rgb(image, header.format, background=background))
 
 
-def _decode_tiff(data: bytes, header: ImageHeader) -> np.ndarray:
+def _decode_tiff(data: bytes, header: ImageHeader, background: Background | None) -> np.ndarray:
     """Return the pixels of the page that is the picture, upright."""
     page = picture_page(data)
     if page.number(COMPRESSION) == ZSTANDARD and not has_zstandard():
@@ -206,7 +216,7 @@ def _decode_tiff(data: bytes, header: ImageHeader) -> np.ndarray:
         _check_same_size(image, header)
         image.info.pop("xmp", None)  # only EXIF turns a picture
         image.load()
-        return np.array(_rgb(image, "TIFF", image.tag_v2))
+        return np.array(_rgb(image, "TIFF", image.tag_v2, background))
 
 
 @cache
@@ -225,8 +235,14 @@ def _check_same_size(image: ImageFile, header: ImageHeader) -> None:
 
 
 def _rgb(
-    image: Image.Image, name: str | None, tiff_tags: Mapping[int, Any] | None = None
+    image: Image.Image,
+    name: str | None,
+    tiff_tags: Mapping[int, Any] | None = None,
+    background: Background | None = None,
 ) -> Image.Image:
+    is_deep = image.mode.startswith(("I", "F"))
+    if background is not None and not is_deep and image.has_transparency_data:
+        return put_on(image, background)
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I;16") or (image.mode == "I" and name == "PNG"):

@@ -19,7 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from model.pictures.decode import decode_image
-from model.pictures.decoding_wire import ANSWER, ERRORS, MEMORY, QUESTION, receive
+from model.pictures.decoding_wire import (
+    ANSWER,
+    ASKED_BACKGROUNDS,
+    ERRORS,
+    MEMORY,
+    QUESTION,
+    receive,
+)
 from model.pictures.errors import ImageError
 
 _NICER = 5  # what serves everyone else goes before
@@ -34,14 +41,19 @@ def main() -> None:
     with suppress(OSError):  # if memory runs out, it is this process that goes
         Path("/proc/self/oom_score_adj").write_text("1000")
     while (question := receive(link, QUESTION.size)) is not None:
-        num_bytes, max_pixels, max_side = QUESTION.unpack(question)
+        num_bytes, max_pixels, max_side, place = QUESTION.unpack(question)
         data = receive(link, num_bytes)
         if data is None:
             return
         _allow(cpu_seconds)
         height, width, kind, text = 0, 0, 0, b""
         try:
-            pixels = decode_image(data, max_pixels=max_pixels, max_side=max_side)
+            pixels = decode_image(
+                data,
+                max_pixels=max_pixels,
+                max_side=max_side,
+                background=ASKED_BACKGROUNDS[place],
+            )
             height, width = pixels.shape[:2]
             _put(pixels, memory)
         except ImageError as error:

@@ -11,7 +11,15 @@ from contextlib import suppress
 
 import numpy as np
 
-from model.pictures.decoding_wire import ANSWER, ERRORS, MEMORY, QUESTION, receive
+from model.pictures.background import Background
+from model.pictures.decoding_wire import (
+    ANSWER,
+    ASKED_BACKGROUNDS,
+    ERRORS,
+    MEMORY,
+    QUESTION,
+    receive,
+)
 from model.pictures.errors import ImageError, ImageTooCostlyError
 
 _PROGRAM = "model.pictures.decoding_child"
@@ -32,7 +40,14 @@ class DecodingProcess:
         self._link: socket.socket | None = None
         self._memory = -1
 
-    def decode(self, data: bytes, *, max_pixels: int, max_side: int) -> np.ndarray:
+    def decode(
+        self,
+        data: bytes,
+        *,
+        max_pixels: int,
+        max_side: int,
+        background: Background | None = None,
+    ) -> np.ndarray:
         """Return the upright picture: RGB uint8 (H, W, 3).
 
         Raises:
@@ -43,7 +58,8 @@ class DecodingProcess:
         """
         link = self._link or self._start()
         try:
-            link.sendall(QUESTION.pack(len(data), max_pixels, max_side) + data)
+            place = ASKED_BACKGROUNDS.index(background)
+            link.sendall(QUESTION.pack(len(data), max_pixels, max_side, place) + data)
             answer = receive(link, ANSWER.size)
             if answer is None:
                 raise ConnectionError

@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 import struct
 
+from model.pictures.background import BACKGROUNDS, Background
 from model.pictures.errors import ImageError, ImageTooLargeError, UnsupportedImageError
 
-# The encoded bytes that follow, most pixels, longest side.
-QUESTION = struct.Struct("<QQQ")
+# The encoded bytes that follow, most pixels, longest side; place of the background.
+QUESTION = struct.Struct("<QQQB")
+ASKED_BACKGROUNDS: tuple[Background | None, ...] = (None, *BACKGROUNDS)
 # 0, or one more than the index of an error, or MEMORY; height; width; bytes of text that follow.
 # The pixels are in the memory that both have.
 ANSWER = struct.Struct("<BIII")

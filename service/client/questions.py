@@ -31,13 +31,15 @@ class Kept(TypedDict, total=False):
     """What to keep of what the model finds; what is left out is as the server has it.
 
     model: a loaded model's name. score_threshold: 0 to 1. max_instances: the best so many.
-    classes: names, or the data set's own ids as numbers.
+    classes: names, or the data set's own ids as numbers. background: what shows where a picture is
+    transparent, "white", "black" or "checker"; its alpha is dropped without.
     """
 
     model: str
     score_threshold: float
     max_instances: int
     classes: str | int | Iterable[str | int]
+    background: Literal["white", "black", "checker"]
 
 
 class SegmentOptions(Kept, total=False):

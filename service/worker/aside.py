@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from model.pictures.background import Background
 from model.pictures.cost import decoding_seconds
 from model.pictures.decoding_process import DecodingProcess
 from model.pictures.errors import ImageError
@@ -78,7 +79,9 @@ class Aside:
 
         self._threads.submit(work_and_leave)
 
-    def decode(self, data: bytes, *, max_pixels: int, max_side: int) -> np.ndarray:
+    def decode(
+        self, data: bytes, *, max_pixels: int, max_side: int, background: Background | None = None
+    ) -> np.ndarray:
         """Return the upright picture: RGB uint8 (H, W, 3).
 
         Raises:
@@ -87,7 +90,9 @@ class Aside:
         process = self._idle.get()
         try:
             with image_refusals():
-                return process.decode(data, max_pixels=max_pixels, max_side=max_side)
+                return process.decode(
+                    data, max_pixels=max_pixels, max_side=max_side, background=background
+                )
         except MemoryError:
             raise TooLargeError("the server has no memory to decode it; send it smaller") from None
         finally:

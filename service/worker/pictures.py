@@ -22,6 +22,7 @@ from model.answers.json_answer import (
     segment_answer,
 )
 from model.categories import Categories
+from model.pictures.background import Background
 from model.pictures.decode import decode_image
 from model.structures import Instances, PanopticSegmentation
 from service.engine import Cutout
@@ -31,7 +32,9 @@ from service.json_bytes import to_json
 from service.pool.messages import BatchItem
 
 
-def decode_picture(data: bytes, *, max_pixels: int, max_side: int) -> np.ndarray:
+def decode_picture(
+    data: bytes, *, max_pixels: int, max_side: int, background: Background | None = None
+) -> np.ndarray:
     """Return the upright picture: RGB uint8 (H, W, 3).
 
     Raises:
@@ -39,7 +42,9 @@ def decode_picture(data: bytes, *, max_pixels: int, max_side: int) -> np.ndarray
     """
     try:
         with image_refusals():
-            return decode_image(data, max_pixels=max_pixels, max_side=max_side)
+            return decode_image(
+                data, max_pixels=max_pixels, max_side=max_side, background=background
+            )
     except MemoryError:
         raise TooLargeError("the server has no memory to decode it; send it smaller") from None
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from model.pictures.background import Background
 from model.prediction.stages import StageTimes
 from model.structures import ImageBatch
 from service.errors import QueueFullError, ServiceError
@@ -34,7 +35,9 @@ _CROWDED_RETRY_S = int(CPU_S)
 class Decode(Protocol):
     """Returns the pixels of a picture."""
 
-    def __call__(self, data: bytes, *, max_pixels: int, max_side: int) -> np.ndarray:
+    def __call__(
+        self, data: bytes, *, max_pixels: int, max_side: int, background: Background | None
+    ) -> np.ndarray:
         """Return them, upright: RGB uint8 (H, W, 3). Raises ServiceError."""
         ...
 
@@ -154,7 +157,12 @@ class Preparer:
         stages = StageTimes()
         try:
             with stages.measure("decode"):
-                image = decode(data, max_pixels=self._max_pixels, max_side=self._max_side)
+                image = decode(
+                    data,
+                    max_pixels=self._max_pixels,
+                    max_side=self._max_side,
+                    background=item.asked.background,
+                )
         except ServiceError as error:
             report.refuse(item, error)
             return None

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from PIL import Image
 
 from model.coco_categories import COCO, COCO_PANOPTIC
+from model.pictures.background import Background
 from model.prediction.options import PredictOptions
 from model.presets import preset
 from service.app import create_app
@@ -47,6 +48,7 @@ def task_of(
     picture_type: str | None = None,
     dialect: Any = "native",
     cutout: Cutout | None = None,
+    background: Background | None = None,
 ) -> PictureTask:
     """What a request without options asks of a picture, but for these."""
     predict = PredictOptions(
@@ -59,6 +61,7 @@ def task_of(
         picture_type=picture_type,
         format=dialect,
         cutout=cutout,
+        background=background,
     )
 
 

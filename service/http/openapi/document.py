@@ -128,7 +128,7 @@ def _run(task: Task, settings: Settings) -> dict[str, Any]:
         "description": _RUN_DESCRIPTION,
         "tags": ["segmentation"],
         "parameters": [*_option_parameters(task, settings), *_header_parameters(settings)],
-        "requestBody": {"required": True, "content": _request_content(task, name, settings)},
+        "requestBody": {"required": True, "content": _request_content(task, name)},
         "responses": {
             "200": {
                 "description": "The result, in the shape that `format` says; a drawing with "
@@ -155,17 +155,16 @@ def _answers(task: Task) -> list[dict[str, str]]:
     return [reference(name), *(reference(record.__name__) for record in (coco, *SHARED))]
 
 
-def _request_content(task: Task, name: str, settings: Settings) -> dict[str, Any]:
+def _request_content(task: Task, name: str) -> dict[str, Any]:
     parts = {"type": "array", "items": _BINARY, "minItems": 1}
-    options = {one["name"]: one["schema"] for one in _option_parameters(task, settings)}
     form = {
         "type": "object",
         "description": "The images; any of the names will do, also with brackets (`image[]`). A "
         f"part's file name comes back as the image's id; one of more than {MAX_ID_CHARACTERS} "
-        "characters is refused with 422. Options may be fields of the form; an empty one counts "
-        "as not given.",
-        "properties": {**dict.fromkeys(PART_NAMES, parts), **options},
-        "anyOf": [{"required": [name]} for name in PART_NAMES],
+        "characters is refused with 422. The options of the query may be fields of the form "
+        "instead; an empty one counts as not given.",
+        "properties": dict.fromkeys(PART_NAMES, parts),
+        "minProperties": 1,
         "additionalProperties": False,
     }
     encoding = {"contentType": ", ".join(RAW_TYPES)}

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from model.answers.dialects.choice import Dialect, Masks, masks_of
+from model.pictures.background import Background
 from model.prediction.options import PredictOptions
 from service.engine import Cutout, ModelInfo, PictureTask, Task
 from service.errors import OptionError
@@ -61,6 +62,11 @@ class Options(BaseModel):
         None,
         description="With `render=cutout`: to the least box around what is cut out; by default the "
         "whole picture's size is kept.",
+    )
+    background: Background | None = Field(
+        None,
+        description="What shows where the image is transparent; by default its alpha is dropped, "
+        "and what colours it hides come to light.",
     )
     format: Dialect = Field(
         "native",
@@ -244,6 +250,7 @@ def picture_task(
         picture_type=picture_type,
         format=options.format,
         cutout=cutout,
+        background=options.background,
     )
 
 

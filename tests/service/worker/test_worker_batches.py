@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import queue
 import threading
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from pasting import encode_crop
+from PIL import Image
 from service_fakes import INSTANCE_MODEL, picture, task_of
 
 from model.prediction.predictor import PredictOptions, Predictor
@@ -187,6 +189,23 @@ def test_costly_picture_keeps_no_other_waiting(
     assert told.index(Ran(batch=9, has_aside=True)) < len(told) - 2
     assert [said.item for said in told if isinstance(said, Answer)][-1] == 1
     assert told[-1].pixels == 3 * CANVAS_PIXELS
+
+
+@pytest.mark.parametrize("is_costly", [False, True])
+def test_background_shows_through_a_picture_wherever_it_is_decoded(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, is_costly: bool
+) -> None:
+    monkeypatch.setattr("service.worker.preparing.is_costly", lambda data: is_costly)
+    buffer = io.BytesIO()
+    Image.new("RGBA", (8, 6), (9, 9, 9, 0)).save(buffer, "PNG")
+    bench.run(
+        [buffer.getvalue()],
+        num_aside=int(is_costly),
+        picture_type="image/png",  # nothing is found: the drawing is the picture
+        background="white",
+    )
+    [drawn] = [body for said, body in bench.sent if isinstance(said, Answer)]
+    assert Image.open(io.BytesIO(drawn)).getcolors() == [(48, (255, 255, 255))]
 
 
 def test_lone_costly_picture_leaves_the_device_free(

@@ -26,6 +26,7 @@ from service.http.requests.options import picture_task, read_options
         ("render=cutout&instance=-1", "greater than or equal to 0"),
         ("render=cutout&segment=1", "unknown query parameter 'segment'"),
         ("render=cutout&crop=perhaps", "crop is 'perhaps'"),
+        ("background=red", "'white', 'black' or 'checker'"),
         ("format=xml", "'native', 'coco'"),
         ("format=coco&masks=polygon", "masks is 'polygon', which format=coco of /segment"),
         ("format=fiftyone&masks=polygon", "use rle, none"),
