@@ -14,25 +14,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from model.adelaidet import options as known
 from model.adelaidet.mapping import options_of, to_model_config
 from model.adelaidet.training_options import is_followed
+from model.adelaidet.yaml_document import read_document
 from model.config import ModelConfig
 from model.presets import PRESETS
 
 logger = logging.getLogger(__name__)
 
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, and tuples, which older dumps are full of."""
-
-
-_Loader.add_constructor(
-    "tag:yaml.org,2002:python/tuple",
-    lambda loader, node: loader.construct_sequence(node),  # type: ignore[arg-type]
-)
 
 _BASE = "_BASE_"
 _DUMP = "config.yaml"
@@ -103,32 +93,20 @@ def _read_chain(path: Path, above: tuple[Path, ...], built_in: list[Path]) -> di
     if place in above:
         names = " -> ".join(p.name for p in (*above, place))
         raise ValueError(f"{_BASE} goes round in a circle: {names}")
-    content = _read_yaml(path, is_base=bool(above))
+    advice = f"; copy it there, the file names it as its {_BASE}" if above else ""
+    content = read_document(path, missing=advice)
     bases = content.pop(_BASE, [])
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise ValueError(f"{_BASE} is {bases!r}; the name of a file would be right")
     settings: dict[str, Any] = {}
-    for base in [bases] if isinstance(bases, str) else bases:
-        base_path = path.parent / Path(str(base)).expanduser()
+    for base in bases:
+        base_path = path.parent / Path(base).expanduser()
         if base_path.name == _BUILT_IN_BASE and not base_path.exists():
             built_in.append(base_path)
             continue
         settings |= _read_chain(base_path, (*above, place), built_in)
     return settings | dict(_flattened(content, ""))
-
-
-def _read_yaml(path: Path, *, is_base: bool) -> dict[str, Any]:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except FileNotFoundError:
-        advice = f"; copy it there, the file names it as its {_BASE}" if is_base else ""
-        raise ValueError(f"there is no file {path}{advice}") from None
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path} is no plain YAML: {reason}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}; options would be right")
-    return content
 
 
 def _flattened(content: Mapping[Any, Any], prefix: str) -> Iterable[tuple[str, Any]]:

@@ -186,10 +186,18 @@ def unread_name(key: str) -> str | None:
     section = next((s for s in _UNREAD if s.endswith(".") and key.startswith(s)), None)
     if section is not None:
         return f"{section}*"
+    if any(name.startswith(f"{key}.") for name in (*_READ, *_UNREAD)):
+        raise ValueError(f"{key} is a section; options in it would be right")
     known = [*_READ, *(name.rstrip(".") for name in _UNREAD)]
-    near = difflib.get_close_matches(key, known, n=1)
+    near = [key.upper()] if key != key.upper() and _is_known(key.upper()) else []
+    near = near or difflib.get_close_matches(key.upper(), known, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise ValueError(f"unknown option {key}{hint}")
+
+
+def _is_known(key: str) -> bool:
+    in_a_section = any(s.endswith(".") and key.startswith(s) for s in _UNREAD)
+    return key in _READ or key in _UNREAD or in_a_section
 
 
 def checked(key: str, value: Any) -> Any:

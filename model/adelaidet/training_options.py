@@ -7,6 +7,7 @@ The defaults are the base configuration's, as in `options.py`: detectron2's, Ade
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,6 +79,26 @@ _AT_LEAST_ONE = (
     "SOLVER.CHECKPOINT_PERIOD",
     "INPUT.MAX_SIZE_TRAIN",
 )
+# The lowest and the highest value that makes sense.
+_RANGES: dict[str, tuple[float, float]] = {
+    "SOLVER.BASE_LR": (0, math.inf),
+    "SOLVER.MOMENTUM": (0, 1),
+    "SOLVER.WEIGHT_DECAY": (0, math.inf),
+    "SOLVER.WEIGHT_DECAY_NORM": (0, math.inf),
+    "SOLVER.GAMMA": (0, math.inf),
+    "SOLVER.WARMUP_FACTOR": (0, math.inf),
+    "SOLVER.WARMUP_ITERS": (0, math.inf),
+    "SOLVER.CLIP_GRADIENTS.CLIP_VALUE": (0, math.inf),
+    "SEED": (-math.inf, 2**31),
+    "MODEL.BACKBONE.FREEZE_AT": (-math.inf, 5),
+    "MODEL.FCOS.POS_RADIUS": (0, math.inf),
+    "MODEL.FCOS.LOSS_ALPHA": (0, 1),
+    "MODEL.FCOS.LOSS_GAMMA": (0, math.inf),
+    "MODEL.FCOS.LOSS_WEIGHT_CLS": (0, math.inf),
+    "MODEL.BLENDMASK.INSTANCE_LOSS_WEIGHT": (0, math.inf),
+    "MODEL.BASIS_MODULE.LOSS_WEIGHT": (0, math.inf),
+    "MODEL.SEM_SEG_HEAD.LOSS_WEIGHT": (0, math.inf),
+}
 _WHOLE_NUMBERS = ("SOLVER.STEPS", "INPUT.MIN_SIZE_TRAIN", "MODEL.FCOS.SIZES_OF_INTEREST")
 
 
@@ -132,15 +153,24 @@ def _check(options: Mapping[str, Any]) -> None:
     for key in _AT_LEAST_ONE:
         if options[key] < 1:
             raise ValueError(f"{key} is {options[key]}; it must be 1 or more")
+    for key, (low, high) in _RANGES.items():
+        if not (math.isfinite(options[key]) and low <= options[key] <= high):
+            limits = f"{low:g} or more" if high == math.inf else f"{high:g} or less"
+            limits = f"from {low:g} to {high:g}" if math.isfinite(high - low) else limits
+            raise ValueError(f"{key} is {options[key]}; it must be {limits}")
     for key in _WHOLE_NUMBERS:
         if not all(type(v) is int and v >= 1 for v in options[key]):
             raise ValueError(f"{key} is {options[key]}; it must be whole numbers of 1 or more")
     sides = options["INPUT.MIN_SIZE_TRAIN"]
-    if not sides or (options["INPUT.MIN_SIZE_TRAIN_SAMPLING"] == "range" and len(sides) != 2):
+    is_range = options["INPUT.MIN_SIZE_TRAIN_SAMPLING"] == "range"
+    if not sides or (is_range and len(sides) != 2):
         raise ValueError(
             f"INPUT.MIN_SIZE_TRAIN is {sides}; it must be one or more sizes, and the lowest and "
             "the highest with INPUT.MIN_SIZE_TRAIN_SAMPLING 'range'"
         )
+    for key in ("MODEL.FCOS.SIZES_OF_INTEREST", *(["INPUT.MIN_SIZE_TRAIN"] if is_range else [])):
+        if options[key] != sorted(options[key]):
+            raise ValueError(f"{key} is {options[key]}; it must rise")
     fraction = options["INPUT.CROP.SIZE"]
     if len(fraction) != 2 or fraction[0] != fraction[1] or not 0 < fraction[0] <= 1:
         raise ValueError(f"INPUT.CROP.SIZE is {fraction}; it must be one share twice, up to 1")

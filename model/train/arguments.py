@@ -126,7 +126,7 @@ def _add_schedule(parser: argparse.ArgumentParser) -> None:
     every_help = "iterations; 0: at the end only (ten times a run)"
     add("--evaluate-every", type=_number(int, 0), metavar="N", help=every_help)
     add("--checkpoint-every", type=_number(int, 1), metavar="N", help="iterations")
-    add("--seed", type=_number(int, 0), metavar="N")
+    add("--seed", type=_number(int, 0, 2**31), metavar="N")
 
 
 def _add_step(parser: argparse.ArgumentParser) -> None:
@@ -169,6 +169,9 @@ def _check(parser: OneLineParser, args: argparse.Namespace) -> None:
         parser.error("give --config (a released configuration, a YAML file, small) or --weights")
     if args.backbone_weights and args.weights:
         parser.error("--weights has a backbone already: leave out --backbone-weights")
+    if args.scale_jitter and not 0 < args.scale_jitter[0] <= args.scale_jitter[1]:
+        low, high = args.scale_jitter
+        parser.error(f"--scale-jitter is {low:g} {high:g}: the lower factor, above 0, comes first")
     if args.scale_lr and args.lr is not None:
         parser.error("--scale-lr computes the learning rate: leave out --lr")
 
@@ -185,7 +188,7 @@ def _number(
             value = kind(text)
         except ValueError:
             value = -1
-        if not low <= value <= high:
+        if not low <= value <= high or value == math.inf:
             raise argparse.ArgumentTypeError(f"{text!r} is not {what} {limits}")
         return value
 

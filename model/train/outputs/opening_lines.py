@@ -24,6 +24,19 @@ def log_start(recipe: Recipe, dataset: CocoDataset, world: World) -> None:
         recipe.num_pictures,
         world.size,
     )
+    steps, warmup = recipe.optimizer.steps, recipe.optimizer.warmup_iterations
+    if steps and min(steps) >= recipe.iterations:
+        logger.warning(
+            "the learning rate never drops: its steps (%s) are beyond the last one, %d",
+            ", ".join(map(str, steps)),
+            recipe.iterations,
+        )
+    if warmup > recipe.iterations:
+        logger.warning(
+            "the learning rate never gets to %g: its warm-up of %d steps is longer than the run",
+            recipe.optimizer.learning_rate,
+            warmup,
+        )
 
 
 def log_fresh(names: Sequence[str]) -> None:

@@ -178,6 +178,31 @@ def test_start_says_what_starts_afresh_and_how_often_it_is_evaluated(
     assert [json.loads(line)["iteration"] for line in lines] == [2, 3]
 
 
+def test_schedule_that_the_run_is_too_short_for_is_warned_of(
+    data: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    args = [*_QUICK, "--data", data, "--output", str(tmp_path), "--iterations", "1"]
+    assert command.main([*args, "--steps", "600,800", "--warmup", "9"]) == 0
+    assert "the learning rate never drops: its steps (600, 800) are beyond" in caplog.text
+    assert "its warm-up of 9 steps is longer than the run" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--epochs", "inf"], "'inf' is not a number"),
+        (["--seed", str(2**40)], "is not a whole number from 0 to 2.14748e"),
+        (["--scale-jitter", "1.6", "0.4"], "the lower factor, above 0, comes first"),
+    ],
+)
+def test_absurd_numbers_are_refused_at_once(
+    given: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command.main([*_QUICK, "--data", "mine.json", *given])
+    assert message in capsys.readouterr().err
+
+
 def test_run_saves_soon_after_its_start(
     data: str,
     tmp_path: Path,
