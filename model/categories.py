@@ -151,7 +151,7 @@ class Categories:
                 things=_parse(row for row in ordered if row.get("isthing", 1)),
                 stuff=_parse(row for row in ordered if not row.get("isthing", 1)),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(f"{name}: categories without a sound id and name ({error})") from None
 
     @classmethod
@@ -167,4 +167,11 @@ class Categories:
 
 
 def _parse(rows: Iterable[Mapping[str, Any]]) -> tuple[Category, ...]:
-    return tuple(Category(id=int(row["id"]), name=str(row["name"])) for row in rows)
+    return tuple(Category(id=int(row["id"]), name=_name(row["name"])) for row in rows)
+
+
+def _name(value: Any) -> str:
+    """Return a name as text; ValueError for half of a character, which can be written nowhere."""
+    name = str(value)
+    name.encode()
+    return name

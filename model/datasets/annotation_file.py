@@ -12,7 +12,7 @@ from model.datasets.annotations import read_annotation
 from model.datasets.described_picture import DescribedPicture
 from model.datasets.findings import Findings
 from model.datasets.numbers_as_text import ImageId, PictureIds, as_id, as_numbers
-from model.datasets.picture_names import names_in
+from model.datasets.picture_names import is_file_name, names_in
 from model.datasets.remains import judge_remains
 from model.datasets.root_category import without_root
 from model.datasets.yolo_folder import SUFFIXES, read_yolo
@@ -153,7 +153,7 @@ def _is_sound_picture(row: Any) -> bool:
     return (
         isinstance(row, dict)
         and isinstance(row.get("id"), int | str)
-        and isinstance(row.get("file_name"), str)
+        and is_file_name(row.get("file_name"))
         and all(isinstance(row.get(side), int) and row[side] > 0 for side in ("height", "width"))
         and row["height"] * row["width"] <= _MOST_PIXELS
     )

@@ -54,11 +54,12 @@ def check_map(
     if partition is None:
         return "panoptic_row", picture
     path = folder / partition.file_name
-    if not path.is_file():
-        return "panoptic_missing", str(path)
     try:
+        path.stat()
         if not quick:
             read_true_map(folder, partition, height, width)
+    except OSError as error:
+        return "panoptic_missing", f"{path} ({error.strerror})"
     except ValueError as error:
         return "panoptic_map", f"{picture}: {error}"
     return None

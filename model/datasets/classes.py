@@ -38,7 +38,7 @@ def categories_of(
     try:
         ids = {category.id for category in things}
         labelled = ids if declared is None else {int(i) for i in declared}
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name}: labelled_category_ids is {declared!r:.60}, no ids") from None
     return LabelledCategories(
         categories=Categories(name=name, things=things, stuff=stuff),

@@ -31,7 +31,7 @@ def as_numbers(value: Any) -> Any:
     """
     if isinstance(value, str):
         return as_number(value)
-    if isinstance(value, list) and any(isinstance(item, str) for item in value):
+    if isinstance(value, list) and str in map(type, value):
         return [as_number(item) for item in value]
     return value
 

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from model.datasets.findings import Findings
-from model.datasets.numbers_as_text import ImageId, PictureIds, as_id
+from model.datasets.numbers_as_text import ImageId, PictureIds, as_id, as_number
+from model.datasets.picture_names import is_file_name
 from model.masks.panoptic_png import read_panoptic_png
+
+_LARGEST_ID = 2**24 - 1  # three bytes of a PNG
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,17 +43,10 @@ def read_partitions(
     for row in document["annotations"]:
         try:
             image_id, file_name = as_id(row["image_id"]), row["file_name"]
-            if not isinstance(image_id, int | str) or not isinstance(file_name, str):
+            if not isinstance(image_id, int | str) or not is_file_name(file_name):
                 raise TypeError
-            segments = tuple(
-                TrueSegment(
-                    id=int(segment["id"]),
-                    category_id=int(segment["category_id"]),
-                    is_crowd=bool(segment.get("iscrowd")),
-                )
-                for segment in row["segments_info"]
-            )
-        except (KeyError, TypeError, ValueError, AttributeError):
+            segments = tuple(_segment(segment) for segment in row["segments_info"])
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             findings.add("panoptic_segments", f"{row!r:.100}")
             continue
         found = ids.find(image_id)
@@ -60,6 +56,17 @@ def read_partitions(
             findings.add("image_id", f"the panoptic row of {image_id!r}, which is {found!r}")
         partitions[found] = Partition(file_name=file_name, segments=segments)
     return partitions
+
+
+def _segment(row: Mapping[str, Any]) -> TrueSegment:
+    segment_id = int(row["id"])
+    if not 0 < segment_id <= _LARGEST_ID:
+        raise ValueError
+    return TrueSegment(
+        id=segment_id,
+        category_id=int(row["category_id"]),
+        is_crowd=bool(as_number(row.get("iscrowd"))),
+    )
 
 
 def read_true_map(folder: Path, partition: Partition, height: int, width: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 from unicodedata import normalize
 from urllib.parse import unquote
 
@@ -32,6 +33,19 @@ def names_in(folder: Path, written: Iterable[str], findings: Findings) -> dict[s
         else:
             findings.add("file_name", f"{name!r:.100} is {found!r:.100}")
     return names
+
+
+def is_file_name(value: Any) -> bool:
+    """Return whether a file can be called so: not with a NUL, or half of a character."""
+    try:
+        return isinstance(value, str) and len(value) > 0 and 0 not in value.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+def holds(folder: Path, name: str) -> bool:
+    """Return whether a file is in a folder under that very name."""
+    return is_file_name(name) and _Listings(folder).has(name)
 
 
 class _Listings:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.datasets.findings import Findings
-from model.datasets.picture_names import names_in
+from model.datasets.picture_names import holds, names_in
 from model.datasets.yolo_folder import SUFFIXES, images_of, yaml_in
 
 _SPLITS = {
@@ -115,10 +115,10 @@ def _images_of(annotations: Path, split: str) -> Path:
     folders = [parent / name if name else parent for parent in parents for name in names]
     folders.append(annotations.parent.parent)  # where labelme2coco is run
     folders = [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
-    holding = [folder for folder in folders if first and (folder / first).is_file()]
+    holding = [folder for folder in folders if first and holds(folder, first)]
     if first and not holding:
         meant = {folder: names_in(folder, [first], Findings())[first] for folder in folders}
-        holding = [folder for folder, name in meant.items() if (folder / name).is_file()]
+        holding = [folder for folder, name in meant.items() if holds(folder, name)]
     named = [folder for folder in folders if folder.name in (stem, "images")]
     if not (holding or named):
         raise ValueError(

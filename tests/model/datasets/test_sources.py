@@ -52,3 +52,37 @@ def test_the_validation_part_is_found_by_its_name(tmp_path: Path) -> None:
     toy_data.write(tmp_path, [(8, 8)], [])
     val = toy_data.write(tmp_path, [(8, 8)], [], name="instances_val.json")
     assert find_source(tmp_path, split="val").annotations == val
+
+
+@pytest.mark.parametrize(
+    ("file", "pictures", "split"),
+    [
+        ("train/_annotations.coco.json", "train", "train"),
+        ("valid/_annotations.coco.json", "valid", "val"),
+        ("annotations/instances_default.json", "images/default", "train"),
+        ("annotations/instances_default.json", "images", "train"),
+        ("annotations/instances_Train.json", "images/Train", "train"),
+        ("annotations/instances_Validation.json", "images/Validation", "val"),
+        ("result.json", "images", "train"),
+        ("dataset.json", "", "train"),
+    ],
+)
+def test_the_folders_of_labelling_tools_are_found(
+    tmp_path: Path, file: str, pictures: str, split: str
+) -> None:
+    written = toy_data.write(tmp_path / "made", [(8, 8)], [])
+    (tmp_path / "set" / file).parent.mkdir(parents=True)
+    written.rename(tmp_path / "set" / file)
+    (tmp_path / "set" / pictures).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "made/images/001.png").rename(tmp_path / "set" / pictures / "001.png")
+    source = find_source(tmp_path / "set", split=split)
+    assert source.annotations == tmp_path / "set" / file
+    assert (source.images / "001.png").is_file()
+
+
+def test_pictures_beside_the_folder_of_the_file_are_found(tmp_path: Path) -> None:
+    written = toy_data.write(tmp_path / "made", [(8, 8)], [])
+    (tmp_path / "runs").mkdir()
+    text = written.read_text().replace("001.png", "made/images/001.png")
+    (tmp_path / "runs/dataset.json").write_text(text)
+    assert find_source(tmp_path / "runs").images == tmp_path
