@@ -7,7 +7,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 # A crash is the worker's own doing, so two are enough. A signal may be an operator's or another
-# program's, and a popular picture is always under way: five in a row are wanted of it.
+# program's, and a popular picture is always under way: five in a row are wanted of it. Of those
+# in company one counts: a popular picture is with the guilty wherever they are.
 _ENOUGH = 1.0
 CRASH, KILL = 0.5, 0.2
 _REMEMBERED_S = 3600.0
@@ -37,9 +38,14 @@ class PoisonList:
         self._forget(now)
         return any(digest.num_bytes == num_bytes for digest in self._guilt)
 
-    def suspect(self, digest: Digest, guilt: float, now: float) -> bool:
-        """Note that a worker died under a picture; return whether it is refused from now on."""
-        guilt += self._of(digest, now)
+    def suspect(self, digest: Digest, guilt: float, now: float, *, is_alone: bool) -> bool:
+        """Note that a worker died under a picture; return whether it is refused from now on.
+
+        Args:
+            is_alone: it had no other picture that may be the guilty one.
+        """
+        before = self._of(digest, now)
+        guilt = before + guilt if is_alone else max(before, guilt)
         self._guilt[digest] = guilt, now + _REMEMBERED_S
         self._guilt.move_to_end(digest)
         while len(self._guilt) > _MOST_REMEMBERED:

@@ -133,8 +133,9 @@ class WaitingRoom:
 
     def suspect(self, pictures: Iterable[PendingPicture], guilt: float, now: float) -> None:
         """Note under which pictures a worker was lost, the same bytes once."""
-        for digest in {self._digest(picture) for picture in pictures}:
-            self._poison.suspect(digest, guilt, now)
+        digests = {self._digest(picture) for picture in pictures}
+        for digest in digests:
+            self._poison.suspect(digest, guilt, now, is_alone=len(digests) == 1)
 
     def is_poison(self, picture: PendingPicture, now: float) -> bool:
         """Whether workers are lost under that picture; its bytes must still be here."""

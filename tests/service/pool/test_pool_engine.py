@@ -173,6 +173,22 @@ def test_a_deadly_picture_is_tried_alone_and_then_refused() -> None:
     with_engine(play)
 
 
+def test_popular_picture_is_not_refused_for_the_company_that_it_had() -> None:
+    async def play(engine: PoolEngine) -> None:
+        running = [asyncio.create_task(outcome_of(engine, "slow 0.3")) for _ in range(4)]
+        await until_out(engine, 4)
+        deadly = [asyncio.create_task(outcome_of(engine, f"die {n}", "good")) for n in range(4)]
+        good = [asyncio.create_task(outcome_of(engine, "good")) for _ in range(4)]
+        await asyncio.gather(*running)
+        for outcome in await asyncio.gather(*deadly):
+            assert isinstance(outcome, ServiceError)
+        for outcome in await asyncio.gather(*good):
+            assert not isinstance(outcome, PoisonError)
+        assert companies_of(await outcome_of(engine, "good")) == ["good"]
+
+    with_engine(play, devices=("cuda:0", "cuda:1"), max_batch_images=4)
+
+
 def test_two_kills_from_outside_are_answered_with_503() -> None:
     async def play(engine: PoolEngine) -> None:
         error = await outcome_of(engine, "kill")
