@@ -139,7 +139,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("data").add_argument
-    add("--annotations", type=Path, metavar="JSON", help="COCO-style instances")
+    add("--annotations", type=Path, metavar="JSON", help="COCO-style instances, or YOLO's YAML")
     add("--images", type=Path, metavar="FOLDER", required=True, help="the pictures")
     add("--panoptic", type=Path, metavar="JSON", help="COCO-style panoptic segments")
     add("--panoptic-folder", type=Path, metavar="FOLDER", help="their maps, PNG")

@@ -120,12 +120,16 @@ def read_pictures(
 
 
 def _with_numbers(row: Any, findings: Findings) -> Any:
-    """Return a picture's row with its numbers as such."""
+    """Return a picture's row with its numbers as such, and a name if its address has one."""
     if not isinstance(row, dict):
         return row
-    changed = {key: as_id(as_numbers(row.get(key))) for key in ("height", "width")}
-    if any(isinstance(row.get(key), str) and not isinstance(changed[key], str) for key in changed):
+    changed: dict[str, Any] = {key: as_id(as_numbers(row.get(key))) for key in ("height", "width")}
+    if any(changed[key] is not row.get(key) and isinstance(row.get(key), str) for key in changed):
         findings.add("text_number", f"picture {row.get('file_name')!r:.100}")
+    address = row.get("coco_url")
+    if "file_name" not in row and isinstance(address, str):  # LVIS's
+        changed["file_name"] = "/".join(address.split("/")[-2:])
+        findings.add("address", f"{address:.100}")
     return {**row, **changed, "id": as_id(row.get("id"))}
 
 

@@ -214,7 +214,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model.train check-data", description="Look for what would hurt training."
     )
-    data_help = "a COCO folder, an annotation file, or FILE.json:PICTURES; several for one run"
+    data_help = (
+        "a folder (COCO's, a labelling tool's export, YOLO's), an annotation file, or "
+        "FILE.json:PICTURES; several for one run"
+    )
     parser.add_argument("--data", nargs="+", required=True, metavar="PATH", help=data_help)
     parser.add_argument("--split", choices=("train", "val"), default="train", help="(train)")
     parser.add_argument("--quick", action="store_true", help="read headers of pictures only")

@@ -63,6 +63,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "point_pairs": ("change", "masks of polygons in pairs of points (read as lists of numbers)"),
     "flat_polygon": ("change", "masks of one polygon that is in no list (read as one)"),
     "file_name": ("change", "file names written otherwise than the files are called (found)"),
+    "address": ("change", "pictures with an address and no file_name (the end of it is taken)"),
     "root_category": ("change", "categories that only name the group of the others (left out)"),
     "unlabelled": ("note", "pictures without annotation (left out without --keep-empty)"),
     "only_crowd": ("note", "pictures with nothing but crowds (left out without --keep-empty)"),

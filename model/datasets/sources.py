@@ -95,7 +95,7 @@ def _annotations_in(folder: Path, split: str) -> Path:
     if not found:
         raise ValueError(
             f"{folder} has no {names[0]}, {names[2]} or instances.json, nor has a folder "
-            "annotations in it; give the JSON file itself"
+            "annotations in it, and no data.yaml; give the JSON file itself"
         )
     return found[0]
 

@@ -65,7 +65,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("run").add_argument
-    data_help = "COCO folder, annotation JSON, or JSON:PICTURES; may be repeated"
+    data_help = (
+        "a folder (COCO's, an export, YOLO's), annotation JSON, or JSON:PICTURES; repeatable"
+    )
     add("--data", action="append", default=[], metavar="D", help=data_help)
     eval_help = "data to evaluate on, given alike (the validation part of the first --data)"
     add("--eval-data", metavar="D", help=eval_help)

@@ -71,6 +71,11 @@ def as_text(document: dict[str, Any], table: str, *keys: str) -> None:
             row[key] = [str(v) for v in value] if isinstance(value, list) else str(value)
 
 
+def name_by_address(document: dict[str, Any]) -> None:
+    for row in document["images"]:
+        row["coco_url"] = "http://x/val/" + row.pop("file_name")
+
+
 def pad_ids(document: dict[str, Any]) -> None:
     for row in document["images"]:
         row["id"] = f"{row['id']:04d}"
@@ -92,6 +97,7 @@ def pad_ids(document: dict[str, Any]) -> None:
         (lambda d: as_text(d, "annotations", "image_id"), {"image_id": 2}, "'1', which is 1"),
         (lambda d: as_text(d, "images", "id"), {"image_id": 2}, "1, which is '1'"),
         (lambda d: d["annotations"][0].update(image_id=1.0), {}, "2 pictures"),
+        (lambda d: name_by_address(d), {"address": 2, "file_name": 2}, "http://x/val/001.png"),
         (lambda d: pad_ids(d), {"image_id": 2}, "1, which is '0001'"),
     ],
 )
