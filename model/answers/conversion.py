@@ -90,10 +90,12 @@ def _with_run_lengths(
     if mask is None:
         if told.get("bbox") is None:
             raise ValueError("it has neither a mask nor a bbox")
+        if "isthing" in row and told.get("area") is None:
+            raise ValueError("it has neither a mask nor an area")
         return told
     runs = columns_of(mask)
     box = _box(runs)
-    spend(int(box[2] * box[3]))
+    spend(box[2] * box[3])
     told["area"] = runs.num_pixels
     if told.get("bbox") is None:
         told["bbox"] = box
@@ -157,12 +159,12 @@ def _octets(told: str) -> bytes:
         raise ValueError("the PNG is not base64") from None
 
 
-def _box(runs: Columns) -> list[float]:
+def _box(runs: Columns) -> list[int]:
     if not len(runs.columns):
-        return [0.0, 0.0, 0.0, 0.0]
+        return [0, 0, 0, 0]
     left, top = int(runs.columns[0]), int(runs.tops.min())
     width, height = int(runs.columns[-1]) + 1 - left, int(runs.bottoms.max()) - top
-    return [float(left), float(top), float(width), float(height)]
+    return [left, top, width, height]
 
 
 def _tell_natively(row: Row, masks: Masks, tolerance: float, spend: Spend) -> None:

@@ -11,10 +11,11 @@ from service.http.requests.sent_images import MAX_ID_CHARACTERS
 
 _Name = Annotated[str, Field(max_length=1000)]
 _Box = tuple[float, float, float, float]
+_WholeBox = tuple[int, int, int, int]
 
 
 class _Given(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class GivenRunLengths(_Given):
@@ -28,8 +29,7 @@ class _Row(_Given):
     category_id: int
     category: _Name = ""
     score: float | None = Field(None, ge=0, le=1)
-    bbox: _Box | None = Field(None, description="Without it that of the mask.")
-    area: int | None = Field(None, description="Is taken from the mask, whatever it says.")
+    area: int | None = Field(None, description="Counted anew where there is a mask.")
     segmentation: GivenRunLengths | list[list[float]] | None = Field(
         None, description="Run lengths, or rings [x1, y1, x2, y2, …]."
     )
@@ -42,12 +42,18 @@ class _Row(_Given):
 
 
 class GivenInstance(_Row):
-    """An instance of a native answer; its mask in any form."""
+    """An instance of a native answer; its mask in any form. Without a mask it has a box."""
+
+    bbox: _Box | None = Field(None, description="Without it that of the mask.")
 
 
 class GivenSegment(_Row):
-    """A segment of a native answer; its mask in any form, or in the image's PNG."""
+    """A segment of a native answer; its mask in any form, or in the image's PNG.
 
+    Without a mask it has a box and an area.
+    """
+
+    bbox: _WholeBox | None = Field(None, description="Without it that of the mask.")
     id: int = Field(ge=1, lt=2**24)
     isthing: bool = True
 

@@ -10,7 +10,7 @@ from masks_of_pictures import MASKS, native_image
 from service_fakes import app_of, assert_problem, call, until
 
 from service.http.openapi import examples
-from service.http.openapi.schemas import SegmentAnswer
+from service.http.openapi.schemas import PanopticAnswer, SegmentAnswer
 from service.http.tools import convert_routes
 
 MODEL = {"name": "R_50_3x", "weights": "sha256:0f3a", "categories": "coco"}
@@ -99,6 +99,34 @@ def spoilt(**members: Any) -> dict[str, Any]:
 )
 def test_what_is_no_native_answer_is_refused_by_where(body: Any, mention: str) -> None:
     assert_problem(convert(body), 422, mention)
+
+
+def test_segment_without_a_mask_has_box_and_area_or_is_refused() -> None:
+    segment = {"id": 1, "category_id": 3, "category": "road", "isthing": False,
+               "bbox": [0, 0, 2, 2]}  # fmt: skip
+    image = {"id": None, "width": 4, "height": 4, "segments": [segment]}
+    for query in ("", "format=coco&masks=none", "format=cvat"):
+        assert_problem(convert({"images": [image]}, query), 422, "neither a mask nor an area")
+    image["segments"] = [{**segment, "area": 4}]
+    answer = convert({"images": [image]}).json()
+    PanopticAnswer.model_validate(answer)
+    [annotation] = convert({"images": [image]}, "format=coco&masks=none").json()["annotations"]
+    assert annotation["segments_info"][0]["area"] == 4
+
+
+def test_missing_box_of_a_segment_is_whole() -> None:
+    mask = {"size": [4, 4], "counts": [5, 2, 9]}
+    segment = {"id": 1, "category_id": 3, "isthing": False, "segmentation": mask}
+    image = {"id": None, "width": 4, "height": 4, "segments": [segment]}
+    answer = convert({"images": [image]})
+    PanopticAnswer.model_validate_json(answer.content)
+    assert '"bbox":[1,1,1,2]' in answer.text
+
+
+def test_truth_is_no_number() -> None:
+    body = answer_of(a={"disc": MASKS["disc"]})
+    body["images"][0]["instances"][0]["bbox"] = [0, 0, 1, True]
+    assert_problem(convert(body), 422, "images.0.instances.0.bbox.3")
 
 
 def test_tasks_are_not_mixed() -> None:
