@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
+from itertools import product
 from typing import Any
 
 from fastapi import FastAPI
@@ -19,8 +20,15 @@ from service.errors import DeadlineError, NoSuchModelError, OptionError, Unavail
 from service.http.answers import join_answers
 from service.http.connections.while_connected import while_connected
 from service.http.requests.bodies import choose_reader, receive_body
-from service.http.requests.negotiation import JSON, picture_type, time_allowed_s
+from service.http.requests.negotiation import (
+    JSON,
+    PICTURE_RENDERS,
+    Render,
+    picture_type,
+    time_allowed_s,
+)
 from service.http.requests.options import (
+    RECORDS,
     PanopticOptions,
     SegmentOptions,
     check_query,
@@ -39,6 +47,9 @@ RETRY_S = 5
 # Up to 32 MiB of base64 or form data would be too much for the event loop; so much is not.
 _PARSED_AT_ONCE_BYTES = 256 * 2**10
 ReadBody = Callable[[bytes], Body]
+
+
+Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class DirectRoute(APIRoute):
@@ -73,10 +84,21 @@ class SegmentationRoutes:
 
     def add_to(self, app: FastAPI) -> None:
         """Register the routes."""
-        for path, endpoint in (("/segment", self.segment), ("/panoptic", self.panoptic)):
+        endpoints: dict[str, Endpoint] = {"/segment": self.segment, "/panoptic": self.panoptic}
+        for task, render in product(RECORDS, PICTURE_RENDERS):
+            endpoints[f"/{task}/{render}"] = self._answer_picture(task, render)
+        for path, endpoint in endpoints.items():
             app.router.add_api_route(
                 path, endpoint, methods=["POST"], route_class_override=DirectRoute
             )
+
+    def _answer_picture(self, task: Task, render: Render) -> Endpoint:
+        """Return what answers with pictures alone, for clients that can't read one or the other."""
+
+        async def answer(request: Request) -> Response:
+            return await self.answer(task, request, render=render)
+
+        return answer
 
     async def segment(self, request: Request) -> Response:
         """Answer with instances."""
@@ -86,20 +108,30 @@ class SegmentationRoutes:
         """Answer with a partition into things and stuff."""
         return await self.answer("panoptic", request)
 
-    async def answer(self, task: Task, request: Request, read: ReadBody | None = None) -> Response:
+    async def answer(
+        self,
+        task: Task,
+        request: Request,
+        read: ReadBody | None = None,
+        render: Render | None = None,
+    ) -> Response:
         """Answer a request.
 
         Args:
             read: takes its body apart, in a thread; None: as the content's type says.
+            render: which the route says beside the query.
         """
         allowed_s = time_allowed_s(
             request.headers.get("x-request-timeout"), self._settings.deadline_s
         )
         deadline = time.monotonic() + allowed_s
+        query = request.query_params.multi_items()
+        if render is not None:
+            query.append(("render", render))
         try:
             async with asyncio.timeout(allowed_s) as limit:
                 with self._room.hold() as hold:
-                    job = await self._receive_job(task, request, hold, deadline, read)
+                    job = await self._receive_job(task, query, request, hold, deadline, read)
                 result = await while_connected(request.receive, self._engine.submit(job))
         except TimeoutError:
             if not limit.expired():
@@ -117,11 +149,16 @@ class SegmentationRoutes:
         return Response(answer, media_type=JSON)
 
     async def _receive_job(
-        self, task: Task, request: Request, hold: Hold, deadline: float, foreign: ReadBody | None
+        self,
+        task: Task,
+        query: Sequence[tuple[str, str]],
+        request: Request,
+        hold: Hold,
+        deadline: float,
+        foreign: ReadBody | None,
     ) -> Job:
         """Judge everything that can be judged without decoding, the cheapest first."""
         require_models(self._engine)
-        query = request.query_params.multi_items()
         check_query(task, query)  # before the upload, which may be long
         read = foreign or choose_reader(
             request.headers.get("content-type"),

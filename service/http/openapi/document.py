@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,6 +16,7 @@ from service.http.openapi.answers import REF, header_references, headers, proble
 from service.http.openapi.conversion_schemas import ConversionRequest
 from service.http.openapi.dialect_schemas import SHARED, CocoPanoptic, CocoResults
 from service.http.openapi.operations import convert, get, get_metrics, get_model
+from service.http.openapi.parameters import header_parameters, option_parameters, tell_default
 from service.http.openapi.schemas import (
     Health,
     ModelDescription,
@@ -33,8 +35,8 @@ from service.http.openapi.tool_operations import (
     labelling_tools,
 )
 from service.http.requests.bodies import FORM_TYPE, JSON_TYPE, PART_NAMES, RAW_TYPES
-from service.http.requests.negotiation import JPEG, PNG
-from service.http.requests.options import RECORDS
+from service.http.requests.negotiation import JPEG, PICTURE_RENDERS, PNG, Render
+from service.http.requests.options import CUTOUT_ALONE, RECORDS
 from service.http.requests.sent_images import MAX_ID_CHARACTERS
 
 _BINARY = {"type": "string", "format": "binary"}
@@ -80,7 +82,7 @@ def document(title: str, version: str, settings: Settings, *, has_keys: bool) ->
     )
     for name in ("SegmentRequest", "PanopticRequest"):
         for option, member in schemas["$defs"][name]["properties"].items():
-            _tell_default(option, member, settings)
+            tell_default(option, member, settings)
     paths: dict[str, Any] = {
         "/segment": {"post": _run("segment", settings)},
         "/panoptic": {"post": _run("panoptic", settings)},
@@ -90,10 +92,12 @@ def document(title: str, version: str, settings: Settings, *, has_keys: bool) ->
         "/readyz": {"get": get("readiness", "Whether traffic should come", "Health", (500, 503))},
         "/metrics": {"get": get_metrics()},
     }
+    for task, render in product(RECORDS, PICTURE_RENDERS):
+        paths[f"/{task}/{render}"] = {"post": _draw(task, render, settings)}
     if settings.convert:
-        paths["/convert"] = {"post": convert(_header_parameters(settings))}
+        paths["/convert"] = {"post": convert(header_parameters(settings))}
     if settings.labelling_tools:
-        paths |= labelling_tools(_header_parameters(settings))
+        paths |= labelling_tools(header_parameters(settings))
     if settings.admin:
         paths["/admin/reload"] = {
             "post": get("reload", "Load weights and keys anew", "ModelList", (409, 500, 503))
@@ -127,7 +131,7 @@ def _run(task: Task, settings: Settings) -> dict[str, Any]:
         "summary": what,
         "description": _RUN_DESCRIPTION,
         "tags": ["segmentation"],
-        "parameters": [*_option_parameters(task, settings), *_header_parameters(settings)],
+        "parameters": [*option_parameters(task, settings), *header_parameters(settings)],
         "requestBody": {"required": True, "content": _request_content(task, name)},
         "responses": {
             "200": {
@@ -142,6 +146,34 @@ def _run(task: Task, settings: Settings) -> dict[str, Any]:
                     JPEG: {"schema": _BINARY},
                     PNG: {"schema": _BINARY},
                 },
+            },
+            **problems(_RUN_ERRORS),
+        },
+    }
+
+
+def _draw(task: Task, render: Render, settings: Settings) -> dict[str, Any]:
+    """Return a route that answers with pictures alone: generated clients read no other type."""
+    left_out = {"render", "format", "masks"}
+    if render != "cutout":
+        left_out |= CUTOUT_ALONE
+    options = [one for one in option_parameters(task, settings) if one["name"] not in left_out]
+    types = (PNG,) if render == "cutout" else (JPEG, PNG)
+    return {
+        "operationId": f"{task}_{render}",
+        "summary": f"As /{task} with render={render}",
+        "description": f"Takes whatever /{task} takes, of one image.",
+        "tags": ["segmentation"],
+        "parameters": [*options, *header_parameters(settings)],
+        "requestBody": {
+            "required": True,
+            "content": {media_type: {"schema": _BINARY} for media_type in RAW_TYPES},
+        },
+        "responses": {
+            "200": {
+                "description": "The picture.",
+                "headers": header_references(),
+                "content": {media_type: {"schema": _BINARY} for media_type in types},
             },
             **problems(_RUN_ERRORS),
         },
@@ -176,55 +208,3 @@ def _request_content(task: Task, name: str) -> dict[str, Any]:
         },
         JSON_TYPE: {"schema": reference(f"{name}Request"), "example": examples.REQUESTS[task]},
     }
-
-
-def _option_parameters(task: Task, settings: Settings) -> list[dict[str, Any]]:
-    parameters = []
-    for name, schema in RECORDS[task].model_json_schema()["properties"].items():
-        _tell_default(name, schema, settings)
-        schema.pop("title", None)
-        if "anyOf" in schema:  # an optional one: in a query string there is no null
-            schema |= next(one for one in schema.pop("anyOf") if one.get("type") != "null")
-        description = schema.pop("description")
-        parameters.append(
-            {"name": name, "in": "query", "description": description, "schema": schema}
-        )
-    return parameters
-
-
-def _tell_default(name: str, schema: dict[str, Any], settings: Settings) -> None:
-    """Move the default of an option from its schema into its description.
-
-    A client made from the document sends the defaults of schemas by itself, in the query as well as
-    in the body, where they contradict what its user has set on the other side.
-    """
-    default = schema.pop("default", None)
-    if name == "score_threshold":
-        threshold = settings.score_threshold
-        usual = "the model's own (see /models)" if threshold is None else f"{threshold:g}"
-        schema["description"] += (
-            f" By default {usual}. It chooses among what the model's "
-            "configuration yields, which has thresholds of its own: a value below those (see "
-            "/models) changes nothing."
-        )
-    elif default is not None:
-        schema["description"] += f" By default `{default}`."
-
-
-def _header_parameters(settings: Settings) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": "X-Request-Timeout",
-            "in": "header",
-            "description": f"Seconds to wait for the answer; {settings.deadline_s:g} at most.",
-            "schema": {"type": "number", "exclusiveMinimum": 0},
-        },
-        {
-            "name": "X-Request-ID",
-            "in": "header",
-            "description": "Comes back with the answer if it is at most 128 visible ASCII "
-            "characters; else the server makes one.",
-            # Whatever comes is taken: an unusable one is replaced, never refused.
-            "schema": {"type": "string"},
-        },
-    ]

@@ -12,6 +12,7 @@ JPEG, PNG, JSON = "image/jpeg", "image/png", "application/json"
 
 
 Render = Literal["json", "overlay", "cutout"]
+PICTURE_RENDERS: tuple[Render, ...] = ("overlay", "cutout")
 
 
 def picture_type(render: Render | None, accept: str | None) -> str | None:

@@ -25,7 +25,7 @@ MAX_CLASSES, MAX_CLASS_CHARACTERS = 10_000, 1000
 IMAGE_MEMBERS = ("images", "image")
 
 
-_CUTOUT_ALONE = frozenset({"crop", "instance", "segment"})
+CUTOUT_ALONE = frozenset({"crop", "instance", "segment"})
 
 
 class Options(BaseModel):
@@ -161,7 +161,7 @@ def read_options(
     """
     options = RECORDS[task](**_chosen(task, query, members, fields))
     _check_masks(task, options)
-    for name in sorted(_CUTOUT_ALONE.intersection(options.model_fields_set)):
+    for name in sorted(CUTOUT_ALONE.intersection(options.model_fields_set)):
         if options.render != "cutout":
             raise OptionError(f"{name} is for render=cutout; ask for that, or leave {name} out")
     return options

@@ -191,6 +191,20 @@ def test_options_of_query_and_body_belong_together() -> None:
     assert engine.jobs[0].asked.cutout == Cutout(number=3, crop=False)
 
 
+@pytest.mark.parametrize("task", ["segment", "panoptic"])
+def test_route_of_its_own_answers_with_pictures_alone(task: str) -> None:
+    engine = FakeEngine()
+    engine.body = b"drawn"
+    overlay = post_picture(engine, f"/{task}/overlay?score_threshold=0.5")
+    assert (overlay.headers["content-type"], overlay.content) == (JPEG, b"drawn")
+    cutout = post_picture(engine, f"/{task}/cutout?crop=true&render=cutout")
+    assert cutout.headers["content-type"] == PNG
+    assert engine.jobs[0].asked.cutout is None
+    assert engine.jobs[0].asked.predict.score_threshold == 0.5
+    assert engine.jobs[1].asked.cutout == Cutout(number=None, crop=True)
+    assert_problem(post_picture(engine, f"/{task}/overlay?render=json"), 422, "render is given")
+
+
 def test_cutout_of_two_images_is_refused() -> None:
     files = [("image", picture())] * 2
     answer = call(app_of(), "POST", "/segment?render=cutout", files=files)
