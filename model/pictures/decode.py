@@ -14,6 +14,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from model.pictures.background import Background, put_on
+from model.pictures.bmp_palette import looked_up, with_palette_apart
 from model.pictures.errors import ImageError, ImageTooLargeError, UnsupportedImageError
 from model.pictures.exif import exif_orientation
 from model.pictures.header import ImageHeader, read_header
@@ -183,6 +184,9 @@ def _decode_with_pillow(
     data: bytes, header: ImageHeader, background: Background | None
 ) -> np.ndarray:
     """Return the pixels as stored."""
+    colours = None
+    if header.format == "BMP":
+        data, colours = with_palette_apart(data)
     try:
         opened = _FILE_CLASSES[header.format](io.BytesIO(data))
     except OSError as error:
@@ -197,6 +201,8 @@ def _decode_with_pillow(
         image.load()
         if isinstance(image, PngFile):
             check_rows(image, data)
+        if colours is not None:
+            return looked_up(np.asarray(image), colours)
         return np.array(_rgb(image, header.format, background=background))
 
 
@@ -240,6 +246,8 @@ def _rgb(
     tiff_tags: Mapping[int, Any] | None = None,
     background: Background | None = None,
 ) -> Image.Image:
+    if image.mode == "La":  # which knows no way to RGB
+        image = image.convert("LA")
     is_deep = image.mode.startswith(("I", "F"))
     if background is not None and not is_deep and image.has_transparency_data:
         return put_on(image, background)

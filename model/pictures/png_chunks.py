@@ -9,6 +9,7 @@ from model.pictures.errors import ImageError
 _SIGNATURE_BYTES = 8
 # Length and kind before a chunk's content, a checksum after it.
 _HEAD_BYTES, _CHECKSUM_BYTES = 8, 4
+_COLOURS_POSITION, _OF_PALETTE = 25, 3  # in the header chunk, which comes first
 _ANCILLARY = 0x20  # the bit of a small letter
 # A picture of 32 MiB in pieces of 1 KiB has half of that; libpng's have 8 KiB.
 _MOST_CHUNKS = 65_536
@@ -22,7 +23,8 @@ def pixel_chunks(data: bytes) -> bytes:
 
     Raises:
         ImageError: it ends before its IEND chunk does, so it is truncated; its data does not
-            match its checksum; or it has more chunks than any encoder makes.
+            match its checksum; its palette is missing; or it has more chunks than any encoder
+            makes.
     """
     kept: list[bytes] = []
     pixels: list[memoryview] = []
@@ -39,6 +41,8 @@ def pixel_chunks(data: bytes) -> bytes:
         if kind == b"IDAT":
             pixels.append(_content(whole, position, end))
         elif kind == b"IEND":
+            if data[_COLOURS_POSITION] == _OF_PALETTE and not any(c[4:8] == b"PLTE" for c in kept):
+                raise ImageError("the PNG picture is damaged: its palette is missing")
             return b"".join(
                 (data[:_SIGNATURE_BYTES], *kept, _data_chunk(pixels), data[position:end])
             )

@@ -367,3 +367,13 @@ def test_deflate_may_lack_its_checksum_or_have_more_rows() -> None:
     for packed in (zlib.compress(rows)[:-4], zlib.compress(rows + bytes(32))):
         data = by_hand((16, 20), 10, 8, packed, [(0, len(packed))] * 2)
         assert decode_image(data).mean() == 90
+
+
+def test_grey_times_its_alpha_is_the_grey() -> None:
+    halved = np.stack([NOISE[..., 0] // 2, np.full(NOISE.shape[:2], 128, np.uint8)], axis=-1)
+    options = {"photometric": "minisblack", "planarconfig": "contig"}
+    data = tiff((halved, {**options, "extrasamples": ["assocalpha"]}))
+    np.testing.assert_allclose(decode_image(data)[..., 1], NOISE[..., 0], atol=2)
+    np.testing.assert_allclose(
+        decode_image(data, background="black")[..., 1], NOISE[..., 0] // 2, atol=2
+    )

@@ -119,3 +119,13 @@ def test_much_text_is_of_no_account() -> None:
     data = encode()
     texts = chunk(b"tEXt", b"Comment\0" + bytes(MEBIBYTE)) * 65  # Pillow takes 64 MiB
     np.testing.assert_array_equal(decode_image(data[:33] + texts + data[33:]), PIXELS)
+
+
+def test_png_whose_palette_is_missing_is_damaged() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).quantize(4).save(buffer, "PNG")
+    data = buffer.getvalue()
+    start = data.index(b"PLTE") - 4
+    length = int.from_bytes(data[start : start + 4])
+    with pytest.raises(ImageError, match="palette is missing"):
+        decode_image(data[:start] + data[start + 12 + length :])
