@@ -6,7 +6,7 @@ import argparse
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from model.adelaidet.config_files import read_config
 from model.categories import Categories
 from model.config import ModelConfig
+from model.datasets.sources import find_source
 from model.presets import PRESETS, preset
 from model.train.arguments import RECORDED
 from model.train.recipes.adelaidet_recipe import read_recipe
@@ -57,6 +58,24 @@ def with_input_size(config: ModelConfig, args: argparse.Namespace) -> ModelConfi
     factor = short_side / size.short_side if size.short_side else 1
     max_side = args.max_side or max(1, round(size.max_side * factor))
     return replace(config, input=replace(size, short_side=short_side, max_side=max_side))
+
+
+def without_unlearnt_stuff(config: ModelConfig, data: Sequence[str]) -> ModelConfig:
+    """Return the configuration for instances alone where no data set has panoptic truth.
+
+    For networks that came with the weights: whoever has instances only starts from them too.
+
+    Raises:
+        ValueError: a data set is not there.
+    """
+    if config.semantic is None or any(find_source(given).panoptic for given in data):
+        return config
+    logger.warning(
+        "the data have no panoptic truth: the weights' semantic head is left out, "
+        "and %s is trained for instances",
+        config.name,
+    )
+    return replace(config, semantic=None)
 
 
 def with_classes(config: ModelConfig, categories: Categories) -> ModelConfig:

@@ -44,6 +44,7 @@ from model.train.plan import (
     with_classes,
     with_input_size,
     with_length,
+    without_unlearnt_stuff,
 )
 from model.train.recipes.small import SMALL
 from model.train.samples.dataset import CocoDataset, open_data
@@ -101,6 +102,8 @@ def _evaluate_only(args: argparse.Namespace, world: World, device: torch.device)
 def _train(args: argparse.Namespace, world: World, device: torch.device) -> int:
     start = zoo.open_model(args.weights) if args.weights else None
     config = choose_config(args, start.config if start else None)
+    if args.config is None:
+        config = without_unlearnt_stuff(config, args.data)
     backbone, config = open_backbone(args.backbone_weights, config)
     recipe = choose_recipe(args, config)
     dataset = open_data(args.data, config, recipe, crowds_are_objects=bool(args.crowds_are_objects))

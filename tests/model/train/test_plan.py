@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import toy_data
 
 from model.categories import Categories
 from model.presets import PRESETS, preset
@@ -16,6 +17,7 @@ from model.train.plan import (
     overrides_of,
     with_classes,
     with_length,
+    without_unlearnt_stuff,
 )
 from model.train.recipes.recipe import RECIPES
 from model.train.recipes.small import small_2_model, small_model, small_recipe
@@ -254,3 +256,17 @@ def test_part_to_freeze_is_one_of_the_networks(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         _args("--freeze", "neck")
     assert "backbone" in capsys.readouterr().err
+
+
+def test_weights_with_a_semantic_head_are_a_start_for_instances_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [toy_data.rectangle(1, 3, 4, 4, 20, 20)]
+    toy_data.write(tmp_path, [(40, 60)], rows, name="instances_train.json")
+    weights = preset("Panoptic/R_50_1x")
+    config = without_unlearnt_stuff(weights, [str(tmp_path)])
+    assert config == replace(weights, semantic=None)
+    assert "the weights' semantic head is left out" in caplog.text
+    (tmp_path / "panoptic_train.json").write_text("{}")
+    (tmp_path / "panoptic_train").mkdir()
+    assert without_unlearnt_stuff(weights, [str(tmp_path)]) == weights
