@@ -14,8 +14,6 @@ from toy_data import rectangle
 from model.categories import Categories, Category
 from model.datasets.check_data import check
 from model.datasets.coco import CocoData, read_coco
-from model.datasets.findings import Findings
-from model.datasets.panoptic_file import read_partitions
 from model.datasets.sources import Source
 from model.evaluation.data import open_data
 from model.masks.run_lengths import compress
@@ -246,26 +244,3 @@ def test_more_stuff_than_labels_can_say_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="255 kinds of stuff are too many; at most 254"):
         read_coco([source], semantic=True)
     assert check([source]).breaks_training
-
-
-@pytest.mark.parametrize("crowd", [0, "0", "1"])
-def test_segments_numbers_may_be_text(crowd: int | str) -> None:
-    findings = Findings()
-    row = {
-        "image_id": "7",
-        "file_name": "7.png",
-        "segments_info": [{"id": "300", "category_id": "3", "iscrowd": crowd}],
-    }
-    partitions = read_partitions({"annotations": [row]}, [7], findings)
-    (segment,) = partitions[7].segments
-    assert (segment.id, segment.category_id, segment.is_crowd) == (300, 3, crowd == "1")
-    assert [finding.kind for finding in findings.listed()] == ["image_id"]
-
-
-@pytest.mark.parametrize("segment_id", [-1, 0, 2**24, float("inf"), None, "x"])
-def test_segment_ids_that_no_png_can_hold_are_not_sound(segment_id: Any) -> None:
-    findings = Findings()
-    segments = [{"id": segment_id, "category_id": 3}]
-    row = {"image_id": 7, "file_name": "7.png", "segments_info": segments}
-    assert read_partitions({"annotations": [row]}, [7], findings) == {}
-    assert findings.count("panoptic_segments") == 1
