@@ -19,6 +19,9 @@ from service.engine import Engine, Job, ModelInfo, Picture, Task
 from service.errors import DeadlineError, NoSuchModelError, OptionError, UnavailableError
 from service.http.answers import join_answers
 from service.http.connections.while_connected import while_connected
+from service.http.options.picture_tasks import picture_task
+from service.http.options.reading import check_query, read_options
+from service.http.options.records import RECORDS, PanopticOptions, SegmentOptions
 from service.http.requests.bodies import choose_reader, receive_body
 from service.http.requests.negotiation import (
     JSON,
@@ -26,14 +29,6 @@ from service.http.requests.negotiation import (
     Render,
     picture_type,
     time_allowed_s,
-)
-from service.http.requests.options import (
-    RECORDS,
-    PanopticOptions,
-    SegmentOptions,
-    check_query,
-    picture_task,
-    read_options,
 )
 from service.http.requests.picture_limits import judge_pictures
 from service.http.requests.sent_images import Body, read_pictures

@@ -34,9 +34,9 @@ from service.http.openapi.tool_operations import (
     LabelStudioSetup,
     labelling_tools,
 )
+from service.http.options.records import CUTOUT_ALONE, RECORDS
 from service.http.requests.bodies import FORM_TYPE, JSON_TYPE, PART_NAMES, RAW_TYPES
 from service.http.requests.negotiation import JPEG, PICTURE_RENDERS, PNG, Render
-from service.http.requests.options import CUTOUT_ALONE, RECORDS
 from service.http.requests.sent_images import MAX_ID_CHARACTERS
 
 _BINARY = {"type": "string", "format": "binary"}

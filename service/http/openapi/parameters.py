@@ -6,7 +6,7 @@ from typing import Any
 
 from service.configuration.settings import Settings
 from service.engine import Task
-from service.http.requests.options import RECORDS
+from service.http.options.records import RECORDS
 
 
 def option_parameters(task: Task, settings: Settings) -> list[dict[str, Any]]:

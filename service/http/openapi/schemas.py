@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from model.geometry import SIZE_DIVISOR
 from service.configuration.settings import Settings
 from service.engine import ModelInfo, Task
-from service.http.requests.options import RECORDS, Options, PanopticOptions, SegmentOptions
+from service.http.options.records import RECORDS, Options, PanopticOptions, SegmentOptions
 from service.http.requests.sent_images import MAX_ID_CHARACTERS
 
 

@@ -20,7 +20,7 @@ from service.http.openapi.schemas import (
     SegmentAnswer,
     SegmentRequest,
 )
-from service.http.requests.options import RECORDS
+from service.http.options.records import RECORDS
 from service.worker.report import STAGES
 
 

@@ -5,7 +5,8 @@ from service_fakes import PANOPTIC_MODEL, FakeEngine, assert_problem, post_pictu
 
 from service.engine import Task
 from service.errors import OptionError
-from service.http.requests.options import picture_task, read_options
+from service.http.options.picture_tasks import picture_task
+from service.http.options.reading import read_options
 
 
 @pytest.mark.parametrize(
