@@ -18,6 +18,7 @@ from model.datasets.sources import Source, find_source, has_parts
 from model.evaluation.data import EvaluationData, open_data
 from model.evaluation.measure import Task, evaluate
 from model.evaluation.nothing_found import why_no_numbers
+from model.files import write_file
 from model.pictures.decode import decode_image
 from model.prediction.predictor import PredictOptions, Predictor
 from model.train.outputs.keeper import Keeper, main_figure
@@ -190,11 +191,15 @@ def _evaluated(folder: Path) -> set[int]:
 
 
 def _append_report(folder: Path, iteration: int, report: dict[str, Any]) -> None:
-    """Add a report to the run's `evaluations.jsonl`; a full disk is logged, no more."""
+    """Add a report to the run's `evaluations.jsonl`; a full disk is logged, no more.
+
+    Half a line that a killed process left goes: the report would not be read behind it.
+    """
     path = folder / EVALUATIONS_FILE
+    line = json.dumps({"iteration": iteration, **report}) + "\n"
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"iteration": iteration, **report}) + "\n")
+        before = path.read_bytes() if path.exists() else b""
+        write_file(path, before[: before.rfind(b"\n") + 1] + line.encode())
     except OSError as error:
         logger.warning("%s cannot be written: %s", path, error.strerror)
 
@@ -209,6 +214,6 @@ def _draw_samples(predictor: Predictor, data: EvaluationData, folder: Path, numb
             (found,) = predictor.segment([pixels], options)
             drawn = overlay_instances(pixels, found, predictor.categories)
             path = folder / f"{picture.file.path.stem}.jpg"
-            path.write_bytes(encode_picture(drawn, "image/jpeg"))
+            write_file(path, encode_picture(drawn, "image/jpeg"))
     except (OSError, ValueError) as error:
         logger.warning("sample pictures are missing: %s", error)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -127,3 +128,20 @@ def test_evaluation_sets_the_threshold(tmp_path: Path, monkeypatch: pytest.Monke
     assert training.score_threshold == 0.25
     best = checkpoints.load(tmp_path / "best.safetensors")
     assert best.config.detection.score_threshold == 0.25
+
+
+def test_report_behind_half_a_line_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = {"box": _numbers(0.3), "mask": _numbers(0.2), **_with_f1(0.4, 0.25)}
+    monkeypatch.setattr(validation, "evaluate", lambda *_, **__: report)
+    (tmp_path / "evaluations.jsonl").write_text('{"iteration": 2}\n{"iteration": 4, "bo')
+    training = tiny_training()
+    training.iteration = 6
+    progress = Progress(None, start=0, end=6, every=1)
+    data = EvaluationData(
+        pictures=(), instances=None, labelled_ids=frozenset(), panoptic=None, panoptic_folder=None
+    )
+    Validation(data, keeper_in(tmp_path), training, progress, num_drawn=0)()
+    lines = (tmp_path / "evaluations.jsonl").read_text().splitlines()
+    assert [json.loads(line)["iteration"] for line in lines] == [2, 6]
