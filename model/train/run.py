@@ -16,10 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.config import ModelConfig
 from model.evaluation.nothing_found import why_no_numbers
 from model.evaluation.readiness import check_ready
-from model.files import clear_partial_files
 from model.network.blendmask import BlendMask
 from model.train.distributed.world import (
     World,
@@ -34,6 +32,7 @@ from model.train.losses.criterion import Criterion
 from model.train.outputs.keeper import Keeper
 from model.train.outputs.open_progress import open_progress
 from model.train.outputs.opening_lines import log_evaluations, log_fresh, log_start
+from model.train.outputs.run_folder import claimed
 from model.train.outputs.save_timer import SaveTimer, saver
 from model.train.outputs.validation import Validation, measure, open_validation
 from model.train.plan import (
@@ -56,7 +55,7 @@ from model.train.starting_weights.initialise import (
     load_starting_point,
 )
 from model.train.state.optimizer import build_optimizer
-from model.train.state.resume import RESUME_FILE, load_state, steps_done
+from model.train.state.resume import load_state, steps_done
 from model.train.state.training import Training
 from model.zoo import open_model as zoo
 
@@ -72,10 +71,10 @@ def run(args: argparse.Namespace) -> int:
     """
     world = world_of()
     device = choose_device(args.device, world)
-    with joined(world, device):
+    with joined(world, device), ExitStack() as stack:
         if args.eval_only:
             return _evaluate_only(args, world, device)
-        return _train(args, world, device)
+        return _train(args, world, device, stack)
 
 
 def _evaluate_only(args: argparse.Namespace, world: World, device: torch.device) -> int:
@@ -99,7 +98,7 @@ def _evaluate_only(args: argparse.Namespace, world: World, device: torch.device)
     return 0
 
 
-def _train(args: argparse.Namespace, world: World, device: torch.device) -> int:
+def _train(args: argparse.Namespace, world: World, device: torch.device, stack: ExitStack) -> int:
     start = zoo.open_model(args.weights) if args.weights else None
     config = choose_config(args, start.config if start else None)
     if args.config is None:
@@ -109,7 +108,9 @@ def _train(args: argparse.Namespace, world: World, device: torch.device) -> int:
     dataset = open_data(args.data, config, recipe, crowds_are_objects=bool(args.crowds_are_objects))
     config = with_classes(config, dataset.categories)
     recipe = with_length(recipe, args, len(dataset))
-    folder = _claim_folder(args, config, world)
+    folder: Path = args.output or Path("runs") / config.name.replace("/", "_")
+    if world.is_main:
+        stack.enter_context(claimed(folder, resume=args.resume))
     state = load_state(folder) if args.resume else None
     if start is None and backbone is None:
         recipe = from_nothing(args, recipe, is_resumed=state is not None)
@@ -191,19 +192,6 @@ def _loop(
         logger.warning("stopped and saved; --resume goes on from %d", training.iteration)
         return 128 + (stop.signal or 15)
     return 0
-
-
-def _claim_folder(args: argparse.Namespace, config: ModelConfig, world: World) -> Path:
-    """Make the run's folder; another run's is taken only to go on with it."""
-    folder: Path = args.output or Path("runs") / config.name.replace("/", "_")
-    if (folder / RESUME_FILE).exists() and not args.resume:
-        raise ValueError(
-            f"{folder} holds a run already; --resume goes on with it, another --output starts anew"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    if world.is_main:
-        clear_partial_files(folder)
-    return folder
 
 
 def _go_on(

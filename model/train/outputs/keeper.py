@@ -132,12 +132,16 @@ class Keeper:
         }
 
     def check_same_run(self, state: Mapping[str, Any]) -> None:
-        """Log in what the recipe of a saved state differs from this run's.
+        """Log in what the recipe and the data of a saved state differ from this run's.
 
         Raises:
-            ValueError: it is of another network or of other classes.
+            ValueError: it is of another network, of other classes, or of an optimiser whose
+                state this run has no use for.
         """
         own = self.identity()
+        missing = [name for name in own if name not in state]
+        if missing:
+            raise ValueError(f"the state in {self.folder} is no run's: it lacks {missing[0]}")
         before = {
             "config": _with_later_members(ModelConfig, state["config"]),
             "categories": state["categories"],
@@ -150,6 +154,20 @@ class Keeper:
                     f"{_differences(before[name], own[name])}; "
                     "give the arguments it was started with, or another --output"
                 )
+        shapes = [
+            _shape_of_state(json.loads(recipe)) for recipe in (before["recipe"], own["recipe"])
+        ]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"{self.folder} holds a run with another optimiser or other frozen parts: "
+                f"{_differences(*map(json.dumps, shapes))}; give the arguments it was started "
+                "with, or start from its weights: --weights, with another --output"
+            )
+        if state["story"].get("data") != self._story.get("data"):
+            logger.warning(
+                "the run goes on with other data: %s -> %s",
+                *(state["story"].get("data"), self._story.get("data")),
+            )
         if before["recipe"] != own["recipe"]:
             logger.warning(
                 "the run goes on with another recipe: %s",
@@ -170,6 +188,12 @@ def _name_of_run(folder: Path) -> str:
     """
     name = re.sub(r"[\s,=]+", "-", folder.resolve().name)[:_LONGEST_NAME] or "trained"
     return f"{name}-trained" if name in PRESETS or name == SMALL else name
+
+
+def _shape_of_state(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a recipe decides which state an optimiser keeps, and of what."""
+    parts = {name: recipe[name] for name in ("freeze_at", "frozen_parts")}
+    return {"optimizer": recipe["optimizer"]["kind"], **parts}
 
 
 def main_figure(figures: Mapping[str, float]) -> float:

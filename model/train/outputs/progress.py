@@ -6,7 +6,6 @@ it is installed, and to Weights & Biases if asked.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections import defaultdict
@@ -18,7 +17,7 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from model.files import write_file
+from model.train.outputs.row_file import append_row, keep_rows_until
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +75,7 @@ class Progress:
         self._seconds_per_step: float | None = None
         self._is_worrying = False
         if self._path is not None:
-            _keep_rows_until(self._path, start)
+            keep_rows_until(self._path, start)
 
     @contextmanager
     def waiting_for_data(self) -> Iterator[None]:
@@ -118,7 +117,8 @@ class Progress:
 
     def record(self, values: Mapping[str, float], iteration: int) -> None:
         """Add values that come now and then, such as an evaluation's, to the curves."""
-        self._append_row({"iteration": iteration, **values})
+        if self._path is not None:
+            append_row(self._path, {"iteration": iteration, **values})
         for board in self._boards:
             board.scalars(values, iteration)
 
@@ -168,32 +168,9 @@ class Progress:
         else:
             logger.info("%d/%d  %s  left %s", self._iteration, self._end, line, duration(left))
 
-    def _append_row(self, row: Mapping[str, float]) -> None:
-        if self._path is None:
-            return
-        try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-        except OSError as error:
-            logger.warning("%s cannot be written: %s", self._path, error.strerror)
-
 
 def duration(seconds: float) -> str:
     """Return "2 d 03:04:05", without the days if there are none."""
     days, rest = divmod(round(seconds), 86_400)
     clock = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
     return f"{days} d {clock}" if days else clock
-
-
-def _keep_rows_until(path: Path, start: int) -> None:
-    """Drop what a stopped run wrote after the state that it is resumed from."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["iteration"] <= start:
-                kept.append(line)
-        except (ValueError, KeyError, TypeError):
-            continue  # half a line, from a killed process
-    write_file(path, "".join(f"{line}\n" for line in kept).encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from model.pictures.decode import decode_image
 from model.prediction.predictor import PredictOptions, Predictor
 from model.train.outputs.keeper import Keeper, main_figure
 from model.train.outputs.progress import Progress
+from model.train.outputs.row_file import append_row, iterations_in, keep_rows_until
 from model.train.state.resume import SaveError
 from model.train.state.training import Training
 
@@ -49,6 +49,8 @@ class Validation:
     ) -> None:
         self._data, self._keeper, self._training = data, keeper, training
         self._progress, self._num_drawn = progress, num_drawn
+        if training.world.is_main:
+            keep_rows_until(keeper.folder / EVALUATIONS_FILE, training.iteration)
 
     def __call__(self) -> None:
         """Write the report, the samples and, if they are the best so far, the weights.
@@ -69,7 +71,9 @@ class Validation:
         training, keeper = self._training, self._keeper
         if training.iteration == 0 or not training.is_due(training.recipe.evaluate_every):
             return
-        if not training.world.is_main or training.iteration in _evaluated(keeper.folder):
+        if not training.world.is_main:
+            return
+        if training.iteration in iterations_in(keeper.folder / EVALUATIONS_FILE):
             return
         self()
         try:
@@ -88,7 +92,7 @@ class Validation:
         logger.log(level, "evaluation at iteration %d: %s", training.iteration, why_empty or words)
         training.score_threshold = usual_threshold(report)
         self._progress.record(figures, training.iteration)
-        _append_report(keeper.folder, training.iteration, report)
+        append_row(keeper.folder / EVALUATIONS_FILE, {"iteration": training.iteration, **report})
         samples = keeper.folder / "samples" / f"{training.iteration:07d}"
         _draw_samples(predictor, self._data, samples, self._num_drawn)
         if training.best is None or score > training.best:
@@ -175,33 +179,6 @@ def score_of(report: dict[str, Any]) -> tuple[float, dict[str, float]]:
     if panoptic and panoptic["all"]["PQ"] is not None:
         figures["PQ"] = float(panoptic["all"]["PQ"])
     return main_figure(figures), figures
-
-
-def _evaluated(folder: Path) -> set[int]:
-    """Return the iterations that the run's `evaluations.jsonl` has a report of."""
-    path = folder / EVALUATIONS_FILE
-    found: set[int] = set()
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                found.add(int(json.loads(line)["iteration"]))
-            except (ValueError, KeyError, TypeError):
-                continue  # half a line, from a killed process
-    return found
-
-
-def _append_report(folder: Path, iteration: int, report: dict[str, Any]) -> None:
-    """Add a report to the run's `evaluations.jsonl`; a full disk is logged, no more.
-
-    Half a line that a killed process left goes: the report would not be read behind it.
-    """
-    path = folder / EVALUATIONS_FILE
-    line = json.dumps({"iteration": iteration, **report}) + "\n"
-    try:
-        before = path.read_bytes() if path.exists() else b""
-        write_file(path, before[: before.rfind(b"\n") + 1] + line.encode())
-    except OSError as error:
-        logger.warning("%s cannot be written: %s", path, error.strerror)
 
 
 def _draw_samples(predictor: Predictor, data: EvaluationData, folder: Path, number: int) -> None:

@@ -51,6 +51,12 @@ def save_state(folder: Path, state: Mapping[str, Any]) -> Path:
     return path
 
 
+def has_state(folder: Path) -> bool:
+    """Whether a run was saved there, be it whole or not."""
+    path = folder / RESUME_FILE
+    return path.exists() or _previous(path).exists()
+
+
 def load_state(folder: Path) -> dict[str, Any] | None:
     """Return the newest whole state in the folder, on the CPU; None if no run was saved there.
 
@@ -69,7 +75,10 @@ def load_state(folder: Path) -> dict[str, Any] | None:
             logger.warning("%s cannot be read (%s)", candidate, reason)
             reasons.append(f"{candidate.name}: {reason}")
     if reasons:
-        raise ValueError(f"nothing in {folder} can be resumed from: {'; '.join(reasons)}")
+        raise ValueError(
+            f"nothing in {folder} can be resumed from: {'; '.join(reasons)}; "
+            "its weights can start another run: --weights, with another --output"
+        )
     return None
 
 

@@ -110,9 +110,15 @@ class Training:
         self.iteration = int(state["iteration"])
         self.score_threshold = state.get("score_threshold")
         self.network.load_state_dict(state["network"])
+        # Its groups come with the old recipe's decay and momentum; this run has its own.
+        own = [{**group} for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, values in zip(self.optimizer.param_groups, own, strict=True):
+            group.update({name: v for name, v in values.items() if name != "params"})
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
+        elif self.average is not None:  # The first average begins where the network is now.
+            self.average = AveragedWeights(self.network, self.average.decay)
         self.criterion.load_state_dict(state["criterion"])
         if self.world.rank < len(state["random"]):
             set_random_states(state["random"][self.world.rank], self.device)

@@ -155,6 +155,47 @@ def test_another_batch_size_goes_on_by_pictures(
     assert "starts at random" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("given", "difference"),
+    [
+        (["--optimizer", "adamw"], "optimizer: sgd -> adamw"),
+        (["--freeze", "backbone"], "frozen_parts: [] -> ['backbone']"),
+        (["--freeze-at", "2"], "freeze_at: 0 -> 2"),
+    ],
+)
+def test_state_of_another_optimiser_is_refused(
+    trained: Path, data: str, capsys: pytest.CaptureFixture[str], given: list[str], difference: str
+) -> None:
+    args = [*_QUICK, "--data", data, "--output", str(trained), "--resume", "--iterations", "3"]
+    assert command.main([*args, *given]) == 2
+    assert f"or other frozen parts: {difference};" in capsys.readouterr().err
+
+
+def test_other_data_are_said_on_resuming(
+    trained: Path, data: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [toy_data.rectangle(1, category, 10, 8, 30, 24) for category in (3, 7, 20)]
+    other = toy_data.write(tmp_path, [(64, 80)], rows)
+    args = [*_QUICK, "--data", str(other), "--output", str(trained), "--resume"]
+    assert command.main([*args, "--iterations", "1"]) == 0
+    expected = "the run goes on with other data: instances_train.json: 4 pictures -> "
+    assert f"{expected}instances_train.json: 1 pictures" in caplog.messages
+
+
+def test_evaluations_that_come_again_stand_there_once(
+    trained: Path, data: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    evaluations = folder / "evaluations.jsonl"
+    killed_later = evaluations.read_text() + '{"iteration": 3}\n{"iterat'
+    evaluations.write_text(killed_later)
+    args = [*_QUICK, "--data", data, "--eval-data", data, "--output", str(folder), "--resume"]
+    assert command.main([*args, "--iterations", "3"]) == 0
+    rows = [json.loads(line) for line in evaluations.read_text().splitlines()]
+    assert [(row["iteration"], "mask" in row) for row in rows] == [(2, True), (3, True)]
+
+
 def test_resumed_run_that_is_over_says_so(
     trained: Path, data: str, caplog: pytest.LogCaptureFixture
 ) -> None:

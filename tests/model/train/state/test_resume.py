@@ -27,6 +27,7 @@ from tiny_training import (
 from model.files import clear_partial_files
 from model.train.interrupt import StopRequest
 from model.train.outputs.save_timer import SaveTimer, saver
+from model.train.recipes.recipe import OptimizerConfig
 from model.train.state import resume
 from model.train.state.resume import (
     RESUME_FILE,
@@ -63,6 +64,25 @@ def test_three_steps_and_three_more_are_six_steps_bit_for_bit(tmp_path: Path) ->
     for mine, theirs in zip(second.parameters, straight.parameters, strict=True):
         momentum = second.optimizer.state[mine]["momentum_buffer"]
         assert torch.equal(momentum, straight.optimizer.state[theirs]["momentum_buffer"])
+
+
+def test_average_that_begins_on_resuming_begins_with_the_trained_weights(tmp_path: Path) -> None:
+    first = tiny_training(tiny_recipe(iterations=3))
+    run(first)
+    second = tiny_training(tiny_recipe(ema_decay=0.9))
+    second.load_state(first.state())
+    assert second.average is not None
+    for name, tensor in first.network.state_dict().items():
+        assert torch.equal(second.average.tensors[name], tensor), name
+
+
+def test_decay_and_momentum_are_the_run_s_own_on_resuming() -> None:
+    first = tiny_training()
+    recipe = tiny_recipe(optimizer=OptimizerConfig(momentum=0.5, weight_decay=0.25))
+    second = tiny_training(recipe)
+    second.load_state(first.state())
+    assert {group["momentum"] for group in second.optimizer.param_groups} == {0.5}
+    assert 0.25 in {group["weight_decay"] for group in second.optimizer.param_groups}
 
 
 def test_criterion_state_comes_back(tmp_path: Path) -> None:
