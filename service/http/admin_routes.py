@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from service.configuration.settings import Settings
 from service.engine import Engine
+from service.http.loaded_models import require_models
 from service.http.openapi.schemas import describe_model
 from service.http.requests.negotiation import JSON
-from service.http.routes import require_models
 from service.json_bytes import to_json
 from service.keyring import Keyring
 from service.reloading import reload_all

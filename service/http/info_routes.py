@@ -11,9 +11,9 @@ from starlette.responses import Response
 from service.configuration.settings import Settings
 from service.engine import Engine, ModelInfo
 from service.errors import UnavailableError
+from service.http.loaded_models import RETRY_S, find_model, require_models
 from service.http.openapi.schemas import describe_model
 from service.http.requests.negotiation import JSON
-from service.http.routes import RETRY_S, find_model, require_models
 from service.json_bytes import to_json
 from service.watch import metrics
 from service.watch.metrics import Metrics

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import product
-from typing import Any
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
 from service.configuration.settings import Settings
-from service.engine import Engine, Job, ModelInfo, Picture, Task
-from service.errors import DeadlineError, NoSuchModelError, OptionError, UnavailableError
+from service.engine import Engine, Job, Picture, Task
+from service.errors import DeadlineError, OptionError
 from service.http.answers import join_answers
 from service.http.connections.while_connected import while_connected
+from service.http.direct_route import DirectRoute, Endpoint
+from service.http.loaded_models import choose_model, require_models
 from service.http.options.picture_tasks import picture_task
 from service.http.options.reading import check_query, read_options
 from service.http.options.records import RECORDS, PanopticOptions, SegmentOptions
@@ -35,37 +35,10 @@ from service.http.requests.sent_images import Body, read_pictures
 from service.http.requests.upload_room import Hold, UploadRoom
 from service.http.urls.fetcher import Budget, fetch_pictures, open_fetcher
 from service.watch.request_context import RequestContext, context_of
-from service.wording import quoted
 
-# What a caller is told to wait while the model loads: nobody can know.
-RETRY_S = 5
 # Up to 32 MiB of base64 or form data would be too much for the event loop; so much is not.
 _PARSED_AT_ONCE_BYTES = 256 * 2**10
 ReadBody = Callable[[bytes], Body]
-
-
-Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
-
-
-class DirectRoute(APIRoute):
-    """A route whose function and whose dependencies take the request, and nothing else.
-
-    FastAPI works out what they want again for each request, which takes it a tenth of a
-    millisecond; here they are called.
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what answers a request; FastAPI's way to change how."""
-        guards = [dependency.dependency for dependency in self.dependencies]
-
-        async def handle(request: Request) -> Response:
-            for guard in guards:
-                assert guard is not None
-                await guard(request)
-            response: Response = await self.endpoint(request)
-            return response
-
-        return handle
 
 
 class SegmentationRoutes:
@@ -215,7 +188,7 @@ class SegmentationRoutes:
                 f"format is {options.format!r} for a picture; ask for render=json, or leave the "
                 "format out"
             )
-        model = self._choose_model(task, options.model)
+        model = choose_model(self._engine.models, task, options.model)
         return Job(
             asked=picture_task(
                 task,
@@ -245,33 +218,3 @@ class SegmentationRoutes:
         fetching = fetch_pictures(pictures, urls, self._fetcher, budget)
         pictures = await while_connected(request.receive, fetching)
         return await asyncio.to_thread(judge_pictures, pictures, self._settings)
-
-    def _choose_model(self, task: Task, name: str | None) -> ModelInfo:
-        loaded = self._engine.models
-        model = find_model(loaded, name) if name is not None else None
-        able = [other for other in loaded if task in other.tasks]
-        if model is None and able:
-            return able[0]
-        if model is None or model not in able:
-            names = ", ".join(other.name for other in able) or "none of the loaded ones"
-            raise OptionError(
-                f"model {(model or loaded[0]).name!r} cannot do /{task}; these can: {names}"
-            )
-        return model
-
-
-def require_models(engine: Engine) -> Sequence[ModelInfo]:
-    """Return the loaded models. Raises UnavailableError while there are none."""
-    if not engine.models:
-        reason = engine.unready_reason or "no model is loaded"
-        raise UnavailableError(f"{reason}; ask again later", retry_after_s=RETRY_S)
-    return engine.models
-
-
-def find_model(loaded: Sequence[ModelInfo], name: str) -> ModelInfo:
-    """Return the loaded model of that name. Raises NoSuchModelError, which names those loaded."""
-    for model in loaded:
-        if model.name == name:
-            return model
-    names = ", ".join(model.name for model in loaded)
-    raise NoSuchModelError(f"no loaded model is called {quoted(name)}; there are: {names}")

@@ -16,10 +16,11 @@ from starlette.responses import Response
 from service.configuration.settings import Settings
 from service.engine import Engine
 from service.errors import FeatureOffError, MalformedError, OptionError, ServiceError, TooLargeError
+from service.http.loaded_models import require_models
 from service.http.requests.base64_data import decode_base64
 from service.http.requests.negotiation import JSON
 from service.http.requests.sent_images import Body, SentImage
-from service.http.routes import SegmentationRoutes, require_models
+from service.http.routes import SegmentationRoutes
 from service.http.tools.labelling_interface import Interface, fit, picture_of, read_interface
 from service.json_bytes import to_json
 
