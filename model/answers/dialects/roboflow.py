@@ -27,8 +27,8 @@ def roboflow_image(
         before_each()
         x, y, width, height = row["bbox"]
         prediction: dict[str, Any] = {
-            "x": x + width / 2,
-            "y": y + height / 2,
+            "x": round(x + width / 2, 4),
+            "y": round(y + height / 2, 4),
             "width": width,
             "height": height,
             "confidence": row.get("score", 1.0),

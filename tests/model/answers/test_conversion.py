@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,10 @@ from masks_of_pictures import HEIGHT, MASKS, WIDTH, native_image, rle_of
 from pycocotools import mask as coco_mask
 
 from model.answers.conversion import convert_image
+from model.datasets.panoptic_file import TrueSegment
+from model.evaluation.panoptic_quality import PanopticQuality
 from model.masks.mask_png import mask_png
+from model.masks.panoptic_png import read_panoptic_png
 
 
 def free(pixels: int) -> None:
@@ -138,3 +142,19 @@ def test_work_is_counted_and_can_be_ended() -> None:
 
     with pytest.raises(TimeoutError):
         converted(native_image(MASKS), spend=stop)
+
+
+def test_panoptic_evaluation_finds_cocos_files_perfect(tmp_path: Path) -> None:
+    image = partition()
+    annotation = converted(image, "coco", "png")
+    file = tmp_path / annotation["file_name"]
+    file.write_bytes(base64.b64decode(annotation["png"]))
+    found_map = read_panoptic_png(file, HEIGHT, WIDTH)
+    true_map = np.zeros((HEIGHT, WIDTH), dtype=np.uint32)
+    for row in image["segments"]:
+        true_map[coco_mask.decode(row["segmentation"]).astype(bool)] = row["id"]
+    truth = [TrueSegment(id=r["id"], category_id=r["category_id"]) for r in image["segments"]]
+    quality = PanopticQuality([6], [7, 8])
+    found = {one["id"]: one["category_id"] for one in annotation["segments_info"]}
+    quality.add(true_map, truth, found_map, found)
+    assert quality.numbers()["all"] == {"PQ": 1.0, "SQ": 1.0, "RQ": 1.0, "num_categories": 3}

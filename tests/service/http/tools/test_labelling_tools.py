@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from check_api import serving
 from masks_of_pictures import MASKS, native_image
 from service_fakes import FakeEngine, app_of, assert_problem, call, picture
 
@@ -191,3 +194,18 @@ def test_key_may_be_the_password_as_label_studio_sends_it() -> None:
         assert call(app, "POST", path, json={}, headers=head).status_code == status
     garbled = {"Authorization": "Basic ?"}
     assert call(app, "POST", "/labelstudio/setup", json={}, headers=garbled).status_code == 401
+
+
+def test_documented_function_of_nuclio_passes_pictures_on() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "cvat.md").read_text()
+    [source] = re.findall(r"```python\n# main.py\n(.*?)```", page, flags=re.DOTALL)
+    body = json.dumps({"image": PICTURE, "threshold": 0.5}).encode()
+    photo = SimpleNamespace(body=body)
+    context = SimpleNamespace(Response=lambda **members: members)
+    with serving() as url:
+        names: dict[str, Any] = {}
+        exec(source.replace("http://blendmask:8000", url), names)
+        answer = names["handler"](context, photo)
+    assert answer["content_type"] == "application/json"
+    [shape] = json.loads(answer["body"])
+    assert shape["mask"] == [1] * 6 + [0, 0, 0, 5]  # the first column, as that server finds
