@@ -3,6 +3,7 @@
     ServiceError
     ├── MalformedError          400  the body is not what it says it is (JSON, multipart, base64)
     ├── NotAnImageError         400  no image, or a truncated one
+    ├── CrashedDecoderError     400  an image over which a decoder crashed, in a process of its own
     ├── UrlFetchError           400  nothing to be had at the URL of an image
     ├── KeyRequiredError        401  no API key, or one that is not known
     ├── FeatureOffError         403  the operator has it switched off
@@ -81,6 +82,12 @@ class NotAnImageError(ServiceError):
     """The bytes are no image, or the image is cut off."""
 
     status, kind, title = 400, "not-an-image", "Not a readable image"
+
+
+class CrashedDecoderError(ServiceError):
+    """An image over which a decoder crashed: a damaged one, and a fault of the decoder."""
+
+    status, kind, title = 400, "crashed-decoder", "Not a readable image"
 
 
 class UrlFetchError(ServiceError):
@@ -194,6 +201,7 @@ class InternalError(ServiceError):
 KINDS: tuple[type[ServiceError], ...] = (
     MalformedError,
     NotAnImageError,
+    CrashedDecoderError,
     UrlFetchError,
     KeyRequiredError,
     FeatureOffError,

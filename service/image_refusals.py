@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from model.pictures.errors import (
+    DecoderCrashError,
     ImageError,
     ImageTooCostlyError,
     ImageTooLargeError,
@@ -13,6 +14,7 @@ from model.pictures.errors import (
 )
 from service.errors import (
     CostlyImageError,
+    CrashedDecoderError,
     NotAnImageError,
     TooLargeError,
     UnsupportedMediaError,
@@ -30,5 +32,7 @@ def image_refusals() -> Iterator[None]:
         raise CostlyImageError(str(error)) from None
     except UnsupportedImageError as error:
         raise UnsupportedMediaError(str(error)) from None
+    except DecoderCrashError as error:
+        raise CrashedDecoderError(str(error)) from None
     except ImageError as error:
         raise NotAnImageError(str(error)) from None

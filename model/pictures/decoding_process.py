@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import numpy as np
@@ -20,9 +23,18 @@ from model.pictures.decoding_wire import (
     QUESTION,
     receive,
 )
-from model.pictures.errors import ImageError, ImageTooCostlyError
+from model.pictures.errors import DecoderCrashError, ImageTooCostlyError
 
 _PROGRAM = "model.pictures.decoding_child"
+_GLANCE_S = 0.25
+
+
+class StoppedError(Exception):
+    """Nobody wanted the picture any more before it was decoded."""
+
+
+def _always() -> bool:
+    return True
 
 
 class DecodingProcess:
@@ -47,12 +59,18 @@ class DecodingProcess:
         max_pixels: int,
         max_side: int,
         background: Background | None = None,
+        is_wanted: Callable[[], bool] = _always,
     ) -> np.ndarray:
         """Return the upright picture: RGB uint8 (H, W, 3).
 
+        Args:
+            is_wanted: is asked now and then; once it is not, its decoding ends.
+
         Raises:
             ImageTooCostlyError: it took too long.
-            ImageError: as of `decode_image`; and if a decoder crashed.
+            DecoderCrashError: the decoder crashed.
+            ImageError: as of `decode_image`.
+            StoppedError: it was not wanted any more.
             MemoryError: there is none for it.
             RuntimeError: a defect of ours.
         """
@@ -60,6 +78,7 @@ class DecodingProcess:
         try:
             place = ASKED_BACKGROUNDS.index(background)
             link.sendall(QUESTION.pack(len(data), max_pixels, max_side, place) + data)
+            self._wait(link, is_wanted)
             answer = receive(link, ANSWER.size)
             if answer is None:
                 raise ConnectionError
@@ -72,6 +91,18 @@ class DecodingProcess:
         if kind:
             raise ERRORS[kind - 1]((text or b"").decode())
         return self._take((height, width, 3))
+
+    def _wait(self, link: socket.socket, is_wanted: Callable[[], bool]) -> None:
+        """Return once there is an answer, or there will be none."""
+        until = time.monotonic() + self._wall_seconds
+        poll = select.poll()
+        poll.register(link, select.POLLIN)
+        while not poll.poll(1e3 * min(_GLANCE_S, self._wall_seconds)):
+            if not is_wanted():
+                self.close()
+                raise StoppedError
+            if time.monotonic() >= until:
+                raise TimeoutError
 
     def close(self) -> None:
         """End the process; the next picture starts another."""
@@ -114,7 +145,7 @@ class DecodingProcess:
         if code == -signal.SIGKILL:  # nobody else does that but the kernel, for want of memory
             return MemoryError()
         if code < 0:  # a decoder crashed
-            return ImageError("the picture is damaged: its pixels cannot be read")
+            return DecoderCrashError("the picture is damaged: its pixels cannot be read")
         return RuntimeError(f"the decoding process ended with code {code}")
 
     def _take(self, shape: tuple[int, int, int]) -> np.ndarray:

@@ -17,3 +17,7 @@ class ImageTooLargeError(ImageError):
 
 class ImageTooCostlyError(ImageError):
     """Decoding the picture took more time than any picture needs, and was cut off."""
+
+
+class DecoderCrashError(ImageError):
+    """The decoder crashed over the picture: it is damaged, and the decoder has a fault."""

@@ -8,6 +8,7 @@ import time
 from service.errors import (
     INTERNAL_DETAIL,
     CostlyImageError,
+    CrashedDecoderError,
     InternalError,
     QueueFullError,
     TooLargeError,
@@ -38,7 +39,10 @@ def settle(
             if request.unwanted:  # else it was answered for another of its pictures
                 metrics.dropped(request.unwanted)
         case Refused(error=kind, detail=detail, retry_after_s=retry_after_s):
-            if kind in (CostlyImageError.kind, QueueFullError.kind):
+            if kind == CrashedDecoderError.kind:
+                extra = {"request_id": request.job.request_id, "device": device}
+                log.error("a decoder crashed over a picture", extra=extra)
+            if kind in (CostlyImageError.kind, CrashedDecoderError.kind, QueueFullError.kind):
                 metrics.refused(kind.replace("-", "_"))
             refusal = by_kind(kind)(detail, retry_after_s=retry_after_s)
             request.fail(refusal.about_image(picture.index, picture.id))

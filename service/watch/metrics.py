@@ -31,7 +31,7 @@ _PIXELS = (250e3, 500e3, 1e6, 2e6, 4e6, 8e6, 12e6, 16e6, 32e6)
 _BATCH_IMAGES = (1, 2, 4, 8, 16, 32)
 _INSTANCES = (0, 1, 2, 5, 10, 20, 50, 100)
 _RESTART_REASONS = ("died", "hung", "silent", "fatal", "canary", "reload")
-_REFUSAL_REASONS = ("queue_full", "too_large", "poisonous_image", "costly_image")
+_REFUSAL_REASONS = ("queue_full", "too_large", "poisonous_image", "costly_image", "crashed_decoder")
 _DROP_REASONS = ("client_gone", "deadline")
 
 

@@ -80,18 +80,29 @@ class Aside:
         self._threads.submit(work_and_leave)
 
     def decode(
-        self, data: bytes, *, max_pixels: int, max_side: int, background: Background | None = None
+        self,
+        data: bytes,
+        *,
+        max_pixels: int,
+        max_side: int,
+        background: Background | None = None,
+        is_wanted: Callable[[], bool],
     ) -> np.ndarray:
         """Return the upright picture: RGB uint8 (H, W, 3).
 
         Raises:
+            StoppedError: `is_wanted` said that it was not any more.
             ServiceError: it cannot be decoded, or not in time; the text is for the client.
         """
         process = self._idle.get()
         try:
             with image_refusals():
                 return process.decode(
-                    data, max_pixels=max_pixels, max_side=max_side, background=background
+                    data,
+                    max_pixels=max_pixels,
+                    max_side=max_side,
+                    background=background,
+                    is_wanted=is_wanted,
                 )
         except MemoryError:
             raise TooLargeError("the server has no memory to decode it; send it smaller") from None

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from model.pictures.background import Background
+from model.pictures.decoding_process import StoppedError
 from model.prediction.stages import StageTimes
 from model.structures import ImageBatch
 from service.errors import QueueFullError, ServiceError
@@ -133,7 +134,8 @@ class Preparer:
     ) -> None:
         ready: list[Group] = []
         try:
-            picture = self._decode(item, data, report, self._aside.decode)
+            decode = partial(self._aside.decode, is_wanted=lambda: item.number in self._wanted)
+            picture = self._decode(item, data, report, decode)
             groups = [] if picture is None else grouped(model, [picture])
             ready = [group for group in groups if self._is_to_run(group, report)]
         except Exception as error:
@@ -163,6 +165,9 @@ class Preparer:
                     max_side=self._max_side,
                     background=item.asked.background,
                 )
+        except StoppedError:
+            report.drop(item)
+            return None
         except ServiceError as error:
             report.refuse(item, error)
             return None

@@ -177,6 +177,10 @@ class FakeWorker:
             case "refuse":
                 self._socket.send(Refused(item=item, error="not-an-image", detail="no."))
                 return
+            case "crash":
+                error = "crashed-decoder"
+                self._socket.send(Refused(item=item, error=error, detail="damaged."))
+                return
             case "crowded":
                 self._socket.send(
                     Refused(item=item, error="queue-full", detail="later.", retry_after_s=8)

@@ -1,15 +1,18 @@
 import io
+import signal
 import struct
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from costly import run_length_bmp
 from PIL import Image
 
 from model.pictures.cost import decoding_seconds
 from model.pictures.decode import decode_image, read_header
-from model.pictures.decoding_process import DecodingProcess
+from model.pictures.decoding_process import DecodingProcess, StoppedError
 from model.pictures.errors import (
+    DecoderCrashError,
     ImageError,
     ImageTooCostlyError,
     ImageTooLargeError,
@@ -24,15 +27,6 @@ def encode(format_name: str, pixels: np.ndarray = PIXELS, **options: object) -> 
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format_name, **options)
     return buffer.getvalue()
-
-
-def run_length_bmp(width: int, height: int) -> bytes:
-    """Every run has one pixel: Pillow takes one turn of a loop in Python for each."""
-    palette = b"".join(bytes((i, i, i, 0)) for i in range(256))
-    runs = (b"\1\7" * width + b"\0\0") * height + b"\0\1"
-    offset = 14 + 40 + len(palette)
-    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(runs), 0, 0, 256, 0)
-    return struct.pack("<2sIHHI", b"BM", offset + len(runs), 0, 0, offset) + header + palette + runs
 
 
 @pytest.fixture
@@ -125,3 +119,27 @@ def tiff(width: int, height: int, **options: object) -> bytes:
 )
 def test_cost_is_known_before(data: bytes, is_costly: bool) -> None:
     assert (decoding_seconds(data, read_header(data)) > 0.5) == is_costly
+
+
+def test_decoder_that_crashes_is_told_from_a_damaged_picture(process: DecodingProcess) -> None:
+    def crash() -> bool:
+        assert process._process is not None
+        process._process.send_signal(signal.SIGSEGV)
+        return True
+
+    with pytest.raises(DecoderCrashError, match="its pixels cannot be read"):
+        process.decode(run_length_bmp(4000, 4000), **LIMITS, is_wanted=crash)
+    np.testing.assert_array_equal(process.decode(encode("PNG"), **LIMITS), PIXELS)
+
+
+def test_picture_that_nobody_wants_any_more_is_not_decoded_to_its_end(
+    process: DecodingProcess,
+) -> None:
+    process.decode(encode("PNG"), **LIMITS)
+    child = process._process
+    assert child is not None
+    asked = iter((True, False))
+    with pytest.raises(StoppedError):
+        process.decode(run_length_bmp(4000, 4000), **LIMITS, is_wanted=lambda: next(asked))
+    assert child.returncode == -signal.SIGKILL
+    np.testing.assert_array_equal(process.decode(encode("PNG"), **LIMITS), PIXELS)

@@ -23,6 +23,7 @@ from service_fakes import INSTANCE_MODEL, until
 from service.engine import LoadError, Result
 from service.errors import (
     CostlyImageError,
+    CrashedDecoderError,
     DeadlineError,
     InternalError,
     NotAnImageError,
@@ -373,6 +374,20 @@ def test_costly_pictures_keep_nobody_waiting_and_teach_nothing(tmp_path: Path) -
         assert counted == 6
 
     with_engine(play, max_batch_images=1)
+
+
+def test_crash_of_a_decoder_is_logged_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    async def play(engine: PoolEngine) -> None:
+        outcome = await outcome_of(engine, "crash")
+        assert isinstance(outcome, CrashedDecoderError)
+        assert outcome.detail == "image 0 ('0'): damaged."
+        labels = {"reason": "crashed_decoder"}
+        counted = engine._metrics._registry.get_sample_value("blendmask_refused_total", labels)
+        assert counted == 1
+
+    with_engine(play)
+    (record,) = (r for r in caplog.records if r.message == "a decoder crashed over a picture")
+    assert record.__dict__["request_id"]
 
 
 def test_worker_without_room_for_a_picture_is_told_as_a_full_queue() -> None:

@@ -4,7 +4,7 @@ import io
 import json
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, cast
 
 import numpy as np
@@ -14,6 +14,8 @@ from pasting import encode_crop
 from PIL import Image
 from service_fakes import INSTANCE_MODEL, picture, task_of
 
+from model.pictures.decoding_process import DecodingProcess, StoppedError
+from model.pictures.errors import DecoderCrashError
 from model.prediction.predictor import PredictOptions, Predictor
 from model.prediction.stages import StageTimes
 from model.structures import ImageBatch, Instances
@@ -255,6 +257,33 @@ def test_costly_picture_that_would_wait_for_too_long_is_refused_at_once(
     bench.sent.clear()
     bench.run([picture(8, 6)] * 3, num_aside=3)
     assert bench.kinds() == {0: Answer, 1: Answer, 2: Answer}
+
+
+def test_costly_picture_whose_sender_has_gone_is_not_decoded_to_its_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decode(_: object, data: bytes, *, is_wanted: Callable[[], bool], **__: object) -> None:
+        assert is_wanted()
+        bench.wanted.drop(0)
+        assert not is_wanted()
+        raise StoppedError
+
+    monkeypatch.setattr("service.worker.preparing.is_costly", lambda data: True)
+    monkeypatch.setattr(DecodingProcess, "decode", decode)
+    bench.run([picture(8, 6)], num_aside=1)
+    assert bench.kinds() == {0: Dropped}
+    assert bench.predictor.sizes == []
+
+
+def test_decoder_that_crashes_aside_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(*_: object, **__: object) -> None:
+        raise DecoderCrashError("the picture is damaged")
+
+    monkeypatch.setattr("service.worker.preparing.is_costly", lambda data: True)
+    monkeypatch.setattr(DecodingProcess, "decode", decode)
+    told = bench.run([picture(8, 6)], num_aside=1)
+    (refused,) = (said for said in told if isinstance(said, Refused))
+    assert (refused.error, refused.detail) == ("crashed-decoder", "the picture is damaged")
 
 
 def test_damaged_picture_is_not_costly() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from costly import run_length_bmp
 from PIL import Image
 from worker_child import Child, worker_child, write_tiny_weights
 
@@ -26,11 +27,13 @@ from service.pool.messages import (
     Failed,
     Heartbeat,
     Loaded,
+    Ran,
     Ready,
     Refused,
     Stop,
 )
 from service.pool.wire import Frame
+from service.worker.aside import is_costly
 from service.worker.report import STAGES
 
 
@@ -190,6 +193,22 @@ def test_stop_finishes_what_was_received(weights: Path) -> None:
             kinds.append(type(frame.message))
         assert kinds.count(Answer) == 4
         assert kinds.count(Done) == 2
+        assert child.wait() == 0
+
+
+def test_stop_finishes_what_is_decoded_aside(weights: Path) -> None:
+    aside = run_length_bmp(90, 60) + bytes(600_000)  # bytes that might all be runs
+    assert is_costly(aside)
+    with worker_child() as child:
+        child.load(weights)
+        child.expect(Loaded)
+        child.expect(Ready)
+        child.send_batch(1, "tiny", [aside])
+        child.send(Stop())
+        told = []
+        while (frame := child.receive()) is not None:
+            told.append(frame.message)
+        assert [type(message) for message in told] == [Ran, Answer, Done]
         assert child.wait() == 0
 
 
