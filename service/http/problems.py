@@ -28,17 +28,18 @@ from service.wording import nearest, quoted
 
 # What other servers call our routes, or a word in it; the first that fits is named.
 _OTHERS_WORDS = {
+    "/admin/reload": {"reload"},
     "/readyz": {"ready", "readiness"},
     "/healthz": {"health", "healthcheck", "live", "livez", "liveness", "alive", "ping", "status"},
     "/panoptic": {"panoptic", "semantic"},
     "/segment": {
         "segment", "segmentation", "instances", "predict", "predictions", "infer", "inference",
-        "invocations", "detect", "detections",
+        "invocations", "detect", "detections", "mask", "masks", "image", "images", "upload",
     },
     "/metrics": {"metrics", "prometheus", "stats"},
     "/openapi.json": {"openapi"},
     "/docs": {"docs", "doc", "redoc", "swagger", "help"},
-    "/models": {"models", "model"},
+    "/models": {"models", "model", "info", "version"},
 }  # fmt: skip
 _WORD = re.compile(r"[a-z]+")
 _MAX_PATH = 1000

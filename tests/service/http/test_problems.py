@@ -36,6 +36,9 @@ def test_unknown_route_is_404_naming_the_nearest() -> None:
         ("/redoc", "/docs"),
         ("/openapi.yaml", "/openapi.json"),
         ("/HEALTH", "/healthz"),
+        ("/upload", "/segment"),
+        ("/masks", "/segment"),
+        ("/version", "/models"),
     ],
 )
 def test_other_servers_name_for_a_route_gets_ours(guess: str, route: str) -> None:
