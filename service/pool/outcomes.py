@@ -42,7 +42,9 @@ def settle(
             if kind == CrashedDecoderError.kind:
                 extra = {"request_id": request.job.request_id, "device": device}
                 log.error("a decoder crashed over a picture", extra=extra)
-            if kind in (CostlyImageError.kind, CrashedDecoderError.kind, QueueFullError.kind):
+            counted = (CostlyImageError.kind, CrashedDecoderError.kind, QueueFullError.kind)
+            # A request is refused once, for however many of its pictures.
+            if kind in counted and not request.is_over:
                 metrics.refused(kind.replace("-", "_"))
             refusal = by_kind(kind)(detail, retry_after_s=retry_after_s)
             request.fail(refusal.about_image(picture.index, picture.id))

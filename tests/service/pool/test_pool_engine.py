@@ -392,9 +392,10 @@ def test_crash_of_a_decoder_is_logged_and_counted(caplog: pytest.LogCaptureFixtu
 
 def test_worker_without_room_for_a_picture_is_told_as_a_full_queue() -> None:
     async def play(engine: PoolEngine) -> None:
-        outcome = await outcome_of(engine, "crowded")
+        outcome = await outcome_of(engine, "crowded", "crowded")
         assert isinstance(outcome, QueueFullError)
         assert (outcome.detail, outcome.retry_after_s) == ("image 0 ('0'): later.", 8)
+        await until_out(engine, 0)
         labels = {"reason": "queue_full"}
         counted = engine._metrics._registry.get_sample_value("blendmask_refused_total", labels)
         assert counted == 1
