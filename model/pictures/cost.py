@@ -72,8 +72,8 @@ def _bmp_seconds(data: bytes, pixels: int) -> float:
 def _tiff_seconds(data: bytes, pixels: int) -> float:
     page = picture_page(data)
     compression = page.number(COMPRESSION, RAW)
-    places = page.numbers(TILE_OFFSETS) or page.numbers(STRIP_OFFSETS)
-    seconds = len(places) * _TIFF_STRIP_S
+    num_strips = page.count(TILE_OFFSETS) or page.count(STRIP_OFFSETS)
+    seconds = num_strips * _TIFF_STRIP_S
     if compression == JPEG:
         return seconds + pixels * _TIFF_JPEG_PIXEL_S
     if compression in _FAX:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +32,7 @@ from model.pictures.tiff_pages import (
     with_first_page,
 )
 from model.pictures.tiff_strips import check_strips
+from model.pictures.tiff_zstandard import has_zstandard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,18 +63,6 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
     8: lambda image: image[:, ::-1].swapaxes(0, 1),
 }
-
-
-# A TIFF of one grey pixel: Zstandard's frame of one byte, then the directory.
-_ZSTANDARD_PIXEL = b"II*\0\x14\0\0\0" + b"\x28\xb5\x2f\xfd\x20\1\x09\0\0\0" + bytes(2)
-_ZSTANDARD_PIXEL += struct.pack("<H", 9) + b"".join(
-    struct.pack("<HHII", tag, 4 if tag in (273, 279) else 3, 1, value)
-    for tag, value in (
-        *((256, 1), (257, 1), (258, 8), (259, 50000), (262, 1)),
-        *((273, 8), (277, 1), (278, 1), (279, 10)),
-    )
-)
-_ZSTANDARD_PIXEL += bytes(4)
 
 _FILE_CLASSES: dict[str, type[ImageFile]] = {
     "PNG": PngFile,
@@ -223,16 +210,6 @@ def _decode_tiff(data: bytes, header: ImageHeader, background: Background | None
         image.info.pop("xmp", None)  # only EXIF turns a picture
         image.load()
         return np.array(_rgb(image, "TIFF", image.tag_v2, background))
-
-
-@cache
-def has_zstandard() -> bool:
-    """Say whether Pillow's libtiff has Zstandard: that of older wheels has not."""
-    try:  # to read one; old Pillow crashes where it is to write one
-        TiffImageFile(io.BytesIO(_ZSTANDARD_PIXEL)).load()
-    except OSError:
-        return False
-    return True
 
 
 def _check_same_size(image: ImageFile, header: ImageHeader) -> None:

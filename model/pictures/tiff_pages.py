@@ -11,6 +11,7 @@ from model.pictures.errors import ImageError, UnsupportedImageError
 # Pictures have a few dozen entries; a directory of more is made to cost time.
 _MOST_ENTRIES = 2000
 _MOST_PAGES_LOOKED_AT = 64
+_MOST_SAMPLES = 1024
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _WHOLE_NUMBERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I"}
 
@@ -62,6 +63,10 @@ class TiffPage:
         if kind not in _WHOLE_NUMBERS:
             return ()
         return struct.unpack_from(f"{self.order}{count}{_WHOLE_NUMBERS[kind]}", self.data, position)
+
+    def count(self, tag: int) -> int:
+        """Return how many values a tag has."""
+        return self.entries.get(tag, (0, 0, 0))[1]
 
     def number(self, tag: int, default: int = 0) -> int:
         """Return the only whole number of a tag."""
@@ -163,6 +168,9 @@ def _check_kind(page: TiffPage) -> None:
         raise UnsupportedImageError(
             f"a TIFF with {name} inside is not decoded here; send it with LZW or Deflate"
         )
+    num_samples = max(page.count(BITS), page.count(SAMPLE_FORMAT))
+    if num_samples > _MOST_SAMPLES:  # reading millions of them would take long
+        raise ImageError(f"the TIFF picture is damaged: a pixel of {num_samples} samples")
     bits = page.numbers(BITS) or (1,)
     kinds = [_FORMATS[kind] for kind in page.numbers(SAMPLE_FORMAT) if kind in _FORMATS]
     if kinds or max(bits) > _MOST_BITS or page.number(COLOURS) in _LAB_COLOURS:

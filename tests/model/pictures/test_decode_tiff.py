@@ -17,9 +17,10 @@ from model.pictures.decode import (
     ImageError,
     UnsupportedImageError,
     decode_image,
-    has_zstandard,
     read_header,
 )
+from model.pictures.tiff_pages import TiffPage
+from model.pictures.tiff_zstandard import has_zstandard
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 56, 5), dtype=np.uint8)
 DEEP = NOISE.astype(np.uint16) * 257
@@ -377,3 +378,15 @@ def test_grey_times_its_alpha_is_the_grey() -> None:
     np.testing.assert_allclose(
         decode_image(data, background="black")[..., 1], NOISE[..., 0] // 2, atol=2
     )
+
+
+@pytest.mark.parametrize("tag", [258, 339])
+def test_pixel_of_thousands_of_samples_is_damage(tag: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One who judges an upload by its header reads none of them."""
+    data = bytearray(tiff((FULL, {"photometric": "rgb"})))
+    (start,) = struct.unpack_from("<I", data, 4)
+    place = data.index(struct.pack("<HH", tag, 3), start)
+    struct.pack_into("<II", data, place + 4, 2000, 8)
+    monkeypatch.setattr(TiffPage, "numbers", None)
+    with pytest.raises(ImageError, match="a pixel of 2000 samples"):
+        read_header(bytes(data))
