@@ -12,15 +12,12 @@ prepares and encodes a lone picture itself: each change of thread would make its
 from __future__ import annotations
 
 import argparse
-import ctypes
 import faulthandler
 import gc
 import logging
 import os
 import queue
-import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -45,6 +42,15 @@ from service.pool.wire import FrameSocket
 from service.watch.logs import configure_logging
 from service.worker.failures import Failure, failure_of, one_line
 from service.worker.heart import Heart
+from service.worker.lifetime import (
+    FAILED,
+    FATAL,
+    LOST,
+    STOPPED,
+    leave,
+    live_and_die_with_the_server,
+    start_thread,
+)
 from service.worker.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -53,10 +59,6 @@ if TYPE_CHECKING:
     from service.worker.models import LoadedModel
 
 log = logging.getLogger("service.worker.process")  # not __main__, as which it runs
-
-# Exit codes.
-STOPPED, LOST, FAILED, FATAL = 0, 1, 3, 4
-_PR_SET_PDEATHSIG = 1
 
 # What the main thread comes to in its turn.
 Work = Batch | Canary | Stop
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     # Read when PyTorch is loaded. Its threads would spin while they wait for each other, and on
     # a machine with other work, decoders for a start, that makes a forward pass many times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    _live_and_die_with_the_server()
+    live_and_die_with_the_server()
     parser = argparse.ArgumentParser(prog="python -m service.worker.process")
     parser.add_argument("--socket", type=int, required=True, help="descriptor of a stream socket")
     parser.add_argument("--arena", type=int, required=True, help="descriptor of shared memory")
@@ -78,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     heart.start()
     first = link.receive()
     if first is None:
-        _leave(STOPPED)
+        leave(STOPPED)
     load = first.message
     if not isinstance(load, Load):
         raise ValueError(f"the first frame says {load}; it must say what to load")
@@ -88,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except BaseException:
         log.exception("the worker failed")
         code = LOST
-    _leave(code)
+    leave(code)
 
 
 class WorkerProcess:
@@ -107,7 +109,7 @@ class WorkerProcess:
 
     def serve(self) -> int:
         """Load, warm up, and run batches until told to stop; return the exit code."""
-        _start_thread("reader", self._read)
+        start_thread("reader", self._read)
         try:
             from service.worker import canary  # slow; the heart beats
             from service.worker import models as worker_models
@@ -130,7 +132,7 @@ class WorkerProcess:
         return self._run(runner, run_canaries)
 
     def _run(self, runner: BatchRunner, run_canaries: Callable[[], str | None]) -> int:
-        _start_thread("preparer", lambda: self._prepare(runner))
+        start_thread("preparer", lambda: self._prepare(runner))
         while True:
             work = self._work.get()
             match work:
@@ -173,7 +175,7 @@ class WorkerProcess:
                     self._take(work)
                 case other:
                     raise ValueError(f"the server says what is a worker's to say: {other}")
-        _leave(STOPPED)
+        leave(STOPPED)
 
     def _take(self, work: Work) -> None:
         with self._lock:
@@ -223,39 +225,11 @@ class WorkerProcess:
 
     def _die(self, text: str) -> NoReturn:
         self._send(Fatal(text=text))
-        _leave(FATAL)
+        leave(FATAL)
 
     def _send(self, message: Message, body: bytes = b"") -> None:
         with suppress(ConnectionError):  # the server is gone; the reader sees it too
             self._link.send(message, body)
-
-
-def _start_thread(name: str, work: Callable[[], None]) -> None:
-    """Start a thread without which the process is worth nothing: its failure ends it."""
-
-    def guarded() -> None:
-        try:
-            work()
-        except BaseException:
-            log.exception("a thread of the worker failed", extra={"thread_name": name})
-            _leave(LOST)
-
-    threading.Thread(target=guarded, name=name, daemon=True).start()
-
-
-def _live_and_die_with_the_server() -> None:
-    """Leave signals to the server, and be killed by the kernel when it dies."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    with suppress(OSError, AttributeError):  # only Linux has it
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _leave(code: int) -> NoReturn:
-    """Exit at once: other threads may be inside the network, which nothing can interrupt."""
-    logging.shutdown()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 if __name__ == "__main__":
