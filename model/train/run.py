@@ -32,9 +32,10 @@ from model.train.losses.criterion import Criterion
 from model.train.outputs.keeper import Keeper
 from model.train.outputs.open_progress import open_progress
 from model.train.outputs.opening_lines import log_evaluations, log_fresh, log_start
-from model.train.outputs.run_folder import claimed
+from model.train.outputs.progress import METRICS_FILE
+from model.train.outputs.run_folder import claimed, put_aside
 from model.train.outputs.save_timer import SaveTimer, saver
-from model.train.outputs.validation import Validation, measure, open_validation
+from model.train.outputs.validation import EVALUATIONS_FILE, Validation, measure, open_validation
 from model.train.plan import (
     choose_config,
     choose_recipe,
@@ -203,6 +204,9 @@ def _go_on(
     training.best = keeper.best_score()
     training.iteration = steps_done(state, training.recipe, by_pictures=args.epochs is not None)
     done, end = training.iteration, training.recipe.iterations
+    if done != int(state["iteration"]) and training.world.is_main:
+        rows = [keeper.folder / name for name in (METRICS_FILE, EVALUATIONS_FILE)]
+        put_aside(rows, "steps are of another number of pictures now")
     if done < end:
         logger.info("the run goes on from iteration %d; %d of %d are left", done, end - done, end)
     else:

@@ -49,7 +49,7 @@ def claimed(folder: Path, *, resume: bool) -> Iterator[None]:
         _lock(lock.fileno(), folder)
         clear_partial_files(folder)
         if not has_state(folder):
-            _put_aside(weights)
+            put_aside(weights, "there is no state to go on from")
         yield
 
 
@@ -64,9 +64,10 @@ def _lock(file: int, folder: Path) -> None:
         logger.warning("%s cannot be locked (%s): start one run in it", folder, error.strerror)
 
 
-def _put_aside(weights: list[Path]) -> None:
-    for path in weights:
+def put_aside(files: list[Path], reason: str) -> None:
+    """Rename files that would be overwritten, and say so; those that are not there are passed."""
+    for path in filter(Path.exists, files):
         names = (f"{path.stem}.before-{n}{path.suffix}" for n in itertools.count(1))
         aside = next(p for name in names if not (p := path.with_name(name)).exists())
         path.rename(aside)
-        logger.warning("there is no state to go on from; %s is %s now", path, aside.name)
+        logger.warning("%s: %s is %s now", reason, path, aside.name)

@@ -153,6 +153,10 @@ def test_another_batch_size_goes_on_by_pictures(
     assert _last(tmp_path).provenance["iteration"] == "4 of 4"
     assert "start afresh" not in caplog.text
     assert "starts at random" not in caplog.text
+    # The rows of before count other steps: they are kept, but not with these.
+    for name, expected in (("metrics.before-1.jsonl", [1, 2, 3, 4]), ("metrics.jsonl", [3, 4])):
+        rows = (tmp_path / name).read_text().splitlines()
+        assert [json.loads(row)["iteration"] for row in rows] == expected
 
 
 @pytest.mark.parametrize(
