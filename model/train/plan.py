@@ -18,7 +18,8 @@ from model.datasets.sources import find_source
 from model.presets import PRESETS, preset
 from model.train.arguments import RECORDED
 from model.train.recipes.adelaidet_recipe import read_recipe
-from model.train.recipes.recipe import RECIPES, AugmentConfig, OptimizerConfig, Recipe
+from model.train.recipes.augmentation import augmentation, given
+from model.train.recipes.recipe import RECIPES, OptimizerConfig, Recipe
 from model.train.recipes.small import SMALL, SMALL_2, small_2_model, small_model, small_recipe
 
 logger = logging.getLogger(__name__)
@@ -122,22 +123,22 @@ def choose_recipe(args: argparse.Namespace, config: ModelConfig) -> Recipe:
     clip_norm = optimizer.clip_norm if args.clip_norm is None else args.clip_norm or None
     return replace(
         recipe,
-        augment=_augment(args, recipe.augment, config.input.short_side, usual_side),
+        augment=augmentation(args, recipe.augment, config.input.short_side, usual_side),
         loss=replace(
             recipe.loss,
             sizes_of_interest=_sizes_of_interest(recipe, config),
-            own_boxes=_given(args.own_boxes, recipe.loss.own_boxes),
+            own_boxes=given(args.own_boxes, recipe.loss.own_boxes),
         ),
         optimizer=replace(optimizer, learning_rate=rate, clip_norm=clip_norm),
         batch_size=batch_size,
         accumulate=accumulate,
-        keep_empty=_given(args.keep_empty, recipe.keep_empty),
-        freeze_at=_given(args.freeze_at, recipe.freeze_at),
+        keep_empty=given(args.keep_empty, recipe.keep_empty),
+        freeze_at=given(args.freeze_at, recipe.freeze_at),
         frozen_parts=tuple(dict.fromkeys(args.freeze)) if args.freeze else recipe.frozen_parts,
         precision=args.precision or recipe.precision,
         ema_decay=recipe.ema_decay if args.ema is None else args.ema or None,
-        checkpoint_every=_given(args.checkpoint_every, recipe.checkpoint_every),
-        seed=_given(args.seed, recipe.seed),
+        checkpoint_every=given(args.checkpoint_every, recipe.checkpoint_every),
+        seed=given(args.seed, recipe.seed),
     )
 
 
@@ -160,10 +161,10 @@ def with_length(recipe: Recipe, args: argparse.Namespace, num_pictures: int) -> 
         )
     optimizer = replace(
         optimizer,
-        steps=_given(args.steps, optimizer.steps),
-        warmup_iterations=_given(args.warmup, optimizer.warmup_iterations),
+        steps=given(args.steps, optimizer.steps),
+        warmup_iterations=given(args.warmup, optimizer.warmup_iterations),
     )
-    every = _given(args.evaluate_every, recipe.evaluate_every)
+    every = given(args.evaluate_every, recipe.evaluate_every)
     if args.evaluate_every is None and not 0 < 2 * every <= iterations:
         every = max(_LEAST_BETWEEN_EVALUATIONS, math.ceil(iterations / _EVALUATIONS))
     return replace(recipe, iterations=iterations, optimizer=optimizer, evaluate_every=every)
@@ -218,37 +219,8 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}={value}"
 
 
-def _augment(
-    args: argparse.Namespace, recipe: AugmentConfig, short_side: int, usual_side: int
-) -> AugmentConfig:
-    """Return the augmentation asked for; its sizes stay in proportion to the network's input."""
-    sides, max_side, sampling = recipe.short_sides, recipe.max_side, recipe.sampling
-    if short_side and usual_side:
-        factor = short_side / usual_side
-        sides = tuple(round(side * factor) for side in sides)
-        max_side = round(max_side * factor)
-    if args.train_sides:
-        sides, sampling = args.train_sides, "choice"
-        max_side = max(max_side, *sides)
-    return replace(
-        recipe,
-        short_sides=sides,
-        sampling=sampling,
-        max_side=max_side,
-        flip_probability=_given(args.flip, recipe.flip_probability),
-        crop=_given(args.crop, recipe.crop),
-        colour_jitter=_given(args.colour_jitter, recipe.colour_jitter),
-        scale_jitter=tuple(args.scale_jitter) if args.scale_jitter else recipe.scale_jitter,
-        copy_paste_probability=_given(args.copy_paste, recipe.copy_paste_probability),
-    )
-
-
 def _sizes_of_interest(recipe: Recipe, config: ModelConfig) -> tuple[int, ...]:
     """Return the recipe's limits between the levels, or the usual ones for another number."""
     num_limits = len(config.strides) - 1
     sizes = recipe.loss.sizes_of_interest
     return sizes if len(sizes) == num_limits else (64, 128, 256, 512)[:num_limits]
-
-
-def _given(value: Any, otherwise: Any) -> Any:
-    return otherwise if value is None else value
