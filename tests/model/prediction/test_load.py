@@ -24,7 +24,7 @@ from model.pictures.pixels import Picture
 from model.prediction.predictor import PredictOptions, Predictor
 
 PHOTO = goldens.FOLDER / "_images" / "chelsea.png"
-TOLD = PredictOptions(score_threshold=0.3)  # the command line's
+TOLD = PredictOptions(score_threshold=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], np.n
     folder = tmp_path_factory.mktemp("told")
     output, overlay = folder / "out.json", folder / "out.png"
     flags = ["--device", "cpu", "--output", str(output), "--overlay", str(overlay)]
+    flags += ["--task", "instance", "--score-threshold", str(TOLD.score_threshold)]
     assert predict.main([str(PHOTO), *flags]) == 0
     (image,) = json.loads(output.read_bytes())["images"]
     return image, np.asarray(Image.open(overlay))
@@ -148,9 +149,9 @@ def test_missing_device_is_refused_before_weights_are_read(
         Predictor.load("nowhere.pth", device="cuda")
 
 
-def test_whole_pictures_are_refused_without_a_semantic_head(small: Predictor) -> None:
-    with pytest.raises(ValueError, match="small has no semantic head"):
-        small.panoptic(PHOTO)
+def test_whole_pictures_are_refused_without_a_semantic_head() -> None:
+    with pytest.raises(ValueError, match="tiny has no semantic head"):
+        tiny.tiny_predictor().panoptic(PHOTO)
 
 
 def test_options_that_are_none_are_refused_with_what_would_be(small: Predictor) -> None:
