@@ -115,6 +115,7 @@ test-lowest: constraints-lowest.txt | $(RELEASE_TOOLS)/.installed ## The tests w
 	$(PYTHON) -m venv build/lowest
 	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check --requirement constraints-lowest.txt
 	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --constraint constraints-lowest.txt "$$(ls build/lowest-dist/*.tar.gz)[test,otel]"
+	cp build/lowest/lib/python*/site-packages/model/operations/*.so model/operations/
 	build/lowest/bin/pytest -o filterwarnings= --ignore tests/service/test_api.py --ignore tests/service/test_chaos_short.py tests/service tests/model
 
 # Whatever constraints.txt says. If they fail, the packages that differ from the tested set are named.

@@ -17,6 +17,10 @@ from service.http.connections.guard import Guard
 OWN = {"limits"} | {name for name in Guard.__annotations__ if name.startswith("_")}
 
 
+async def _never_asked(scope: Any, receive: Any, send: Any) -> None:
+    raise AssertionError("no request is sent")
+
+
 @pytest.mark.parametrize(
     ("kind", "more"),
     [
@@ -29,8 +33,7 @@ OWN = {"limits"} | {name for name in Guard.__annotations__ if name.startswith("_
 )
 def test_protocols_have_the_names_that_are_used(kind: Any, more: set[str]) -> None:
     async def make() -> Any:
-        config = uvicorn.Config("nothing:app", log_config=None)
-        config.load_app = lambda: None
+        config = uvicorn.Config(_never_asked, log_config=None)
         config.load()
         return kind(config=config, server_state=ServerState(), app_state={})
 
