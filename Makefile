@@ -8,7 +8,7 @@ PORT ?= 8000
 DATA ?=
 PHOTOS ?= tests/golden/_images
 
-.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation page-test test-gpu overfit demo-weights small-2-weights bench-train bench-serve test-chaos fuzz-images image-test release-check sbom test-lowest test-newest k8s-test labelling-test watch-test rollout-test docs lint format clean
+.PHONY: help install serve test test-api test-golden test-golden-training test-masks-slow test-asan test-cuda-emulation page-test test-gpu overfit demo-weights bench-train bench-serve test-chaos fuzz-images image-test release-check sbom test-lowest test-newest k8s-test labelling-test watch-test rollout-test docs lint format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -68,11 +68,8 @@ test-gpu: install ## What needs a CUDA device
 overfit: install ## Whether training learns: 8 pictures of DATA (a COCO folder or file) to mask AP > 0.9
 	$(BIN)/python bench/overfit.py $(DATA)
 
-demo-weights: install ## Make the bundled model: DATA=folder (scripts/demo_weights.py says of what)
-	$(BIN)/python scripts/demo_weights.py $(DATA)
-
-small-2-weights: install ## Train masks and stuff on NanoDet-g's detector: DATA=folder STUFF=folder
-	$(BIN)/python scripts/small_2_weights.py $(DATA) $(STUFF)
+demo-weights: install ## Make the bundled model: DATA=folder STUFF=folder (scripts/demo_weights.py)
+	$(BIN)/python scripts/demo_weights.py $(DATA) $(STUFF)
 
 bench-train: install ## Speed and memory of a training step (TRAIN_BENCH="--batch-size 4", say)
 	$(BIN)/python bench/train_step.py $(TRAIN_BENCH)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stuff_pixels import StuffPixels
+
 from model.checkpoints import checkpoint as checkpoints
 
 _BEGIN, _END = "<!-- figures: written by scripts/demo_weights.py -->", "<!-- end of figures -->"
@@ -20,7 +22,7 @@ _SUMMARY = {
     "AP_medium": "medium",
     "AP_large": "large",
 }
-_CLASSES = ("person", "car", "motorcycle")
+_LEAST_OBJECTS = 8  # of a class, for a row of its own
 _PAUSED = 5  # times slower than usual
 
 
@@ -28,6 +30,7 @@ def fill(
     card: Path,
     *,
     report: Mapping[str, Any],
+    stuff: StuffPixels,
     weights: Path,
     commands: Sequence[str],
     hours: float,
@@ -44,7 +47,10 @@ def fill(
         raise ValueError(f"{card} has no place for figures: {_BEGIN} … {_END}")
     blocks = [
         _scores(report),
+        _partitions(report),
         _classes(report),
+        _stuff(report),
+        _pixels(stuff),
         _file(weights, hours, hardware),
         "```\n" + "\n\n".join(commands) + "\n```",
     ]
@@ -87,13 +93,45 @@ def _scores(report: Mapping[str, Any]) -> str:
     return _table(rows)
 
 
+def _partitions(report: Mapping[str, Any]) -> str:
+    rows = [["panoptic quality there, %", "PQ", "SQ", "RQ", "kinds"]]
+    for kind in ("all", "things", "stuff"):
+        numbers = report["panoptic"][kind]
+        told = [percent(numbers[name]) for name in ("PQ", "SQ", "RQ")]
+        rows.append([kind, *told, str(numbers["num_categories"])])
+    return _table(rows)
+
+
+def _stuff(report: Mapping[str, Any]) -> str:
+    things = {row["id"] for row in report["per_class"]["box"]}
+    rows = [["stuff, %", "segments there", "PQ", "SQ", "RQ"]]
+    for row in report["per_class"]["panoptic"]:
+        segments = row["num_matched"] + row["num_missed"]
+        if row["id"] not in things and segments:
+            told = [percent(row[name]) for name in ("PQ", "SQ", "RQ")]
+            rows.append([row["name"], str(segments), *told])
+    return _table(rows)
+
+
+def _pixels(stuff: StuffPixels) -> str:
+    share = percent(stuff.labelled / stuff.known if stuff.known else None)
+    right = percent(stuff.right / stuff.labelled if stuff.labelled else None)
+    return (
+        f"Of the pixels there whose kind of stuff is known it labels {share} % as stuff, "
+        f"{right} % of those rightly, where kinds that look alike (a brick wall and a wall, sea "
+        "and river) count as one (`scripts/stuff_pixels.py`)."
+    )
+
+
 def _classes(report: Mapping[str, Any]) -> str:
     by_name = {
         kind: {row["name"]: row for row in report["per_class"][kind]} for kind in ("box", "mask")
     }
     rows = [["class, %", "objects there", "box AP", "box AP50", "mask AP", "mask AP50"]]
-    for name in _CLASSES:
-        box, mask = by_name["box"][name], by_name["mask"][name]
+    for name, box in by_name["box"].items():
+        if box["num_truths"] < _LEAST_OBJECTS:
+            continue
+        mask = by_name["mask"][name]
         numbers = [percent(row[key]) for row in (box, mask) for key in ("AP", "AP50")]
         rows.append([name, str(box["num_truths"]), *numbers])
     return _table(rows)

@@ -39,7 +39,7 @@ def draw(run: Path, picture: Path) -> None:
                 marker="o",
                 markersize=2.5,
             )
-        right.set(title="AP on 50 val2017 pictures, %", xlabel="thousand steps", ylim=(0, None))
+        right.set(title="AP on pictures held out, %", xlabel="thousand steps", ylim=(0, None))
         right.legend(frameon=False)
         for axes in (left, right):
             axes.grid(alpha=0.25)

