@@ -39,7 +39,14 @@ def test_default_model_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None
     ("photo", "name", "on_it", "beside_it"),
     [
         ("astronaut", "person", [(225, 120), (200, 350)], [(20, 200), (480, 30)]),
-        ("chelsea", "cat", [(230, 120), (130, 200)], [(20, 20), (430, 220)]),
+        pytest.param(
+            *("chelsea", "cat", [(230, 120), (130, 200)], [(20, 20), (430, 220)]),
+            # Strict: the model that mends it takes this mark away.
+            marks=pytest.mark.xfail(
+                strict=True,
+                reason="the cat's mask covers the corner behind it (docs/models/small.md)",
+            ),
+        ),
     ],
 )
 def test_best_mask_is_what_a_person_sees(
