@@ -71,11 +71,23 @@ def watched(folder: Path) -> Iterator[Prometheus]:
         server.wait_until_ready(timeout_s=300)
         wrong.wait_until_listening()  # it is ready now and then
         with _prometheus(folder, (server.url, wrong.url)) as prometheus:
-            time.sleep(3)  # the first scrapes come before the first errors
+            _wait_for_first_scrapes(prometheus, 2)  # they come before the first errors
             _put_load(server, wrong)
             for one in (server, wrong):
                 assert one.process.poll() is None, f"the server stopped; {one.output()}"
             yield prometheus
+
+
+def _wait_for_first_scrapes(prometheus: Prometheus, num_servers: int) -> None:
+    """Return once every server has been asked for its metrics."""
+    deadline = time.monotonic() + 60
+    while True:
+        targets = prometheus.get("targets")["activeTargets"]
+        scraped = [one for one in targets if not one["lastScrape"].startswith("0001-")]
+        if len(scraped) >= num_servers:
+            return
+        assert time.monotonic() < deadline, f"not scraped in time: {targets}"
+        time.sleep(0.1)
 
 
 def _weights(folder: Path) -> Path:
